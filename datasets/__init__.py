@@ -1,0 +1,1 @@
+"""The data: raw datasets, records and the input pipeline."""

@@ -1,0 +1,1 @@
+"""The model: backbones, nets and what trains them."""

@@ -1,0 +1,1 @@
+"""The weights: where they come from and how they are restored."""
