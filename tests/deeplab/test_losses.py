@@ -1,0 +1,199 @@
+import json
+
+import numpy as np
+import pytest
+
+from deeplab import losses
+from deeplab.compat import tf
+from tests.paths import shared
+
+IGNORE = 255
+
+
+def random_case(size=(7, 9), logit_size=None, classes=5, seed=0):
+    random = np.random.RandomState(seed)
+    logits = random.normal(0, 2, (2, *(logit_size or size), classes)).astype(np.float32)
+    labels = random.randint(0, classes, (2, *size)).astype(np.int32)
+    labels[random.rand(*labels.shape) < 0.2] = IGNORE
+    return logits, labels
+
+
+def pixel_losses(logits, labels):
+    """Cross-entropy by its definition, in float64; 0 for what isn't a class."""
+    logits = logits.astype(np.float64)
+    log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    is_class = (labels >= 0) & (labels < logits.shape[-1])
+    picked = np.take_along_axis(log_probabilities, np.where(is_class, labels, 0)[..., None], -1)[..., 0]
+    return np.where(is_class, -picked, 0)
+
+
+def bilinear(images, height, width):
+    """align_corners: the corner pixels of both grids coincide."""
+    def axis(values, size, dim):
+        position = np.linspace(0, values.shape[dim] - 1, size)
+        low = np.minimum(np.floor(position).astype(int), values.shape[dim] - 2)
+        share = (position - low).reshape([-1 if i == dim else 1 for i in range(values.ndim)])
+        return values.take(low, dim) * (1 - share) + values.take(low + 1, dim) * share
+    return axis(axis(images.astype(np.float64), height, 1), width, 2)
+
+
+def run(logits, labels, ignore_label=IGNORE, **options):
+    """(loss, its gradient by the logits)"""
+    with tf.Graph().as_default(), tf.Session() as session:
+        logits = tf.constant(logits)
+        loss = losses.softmax_cross_entropy(logits, tf.constant(labels), ignore_label, **options)
+        assert loss.dtype == tf.float32 and loss.shape.rank == 0
+        return session.run([loss, tf.gradients(loss, logits)[0]])
+
+
+def test_equals_the_definition_over_pixels_that_are_not_ignored():
+    logits, labels = random_case()
+    loss, _ = run(logits, labels)
+    np.testing.assert_allclose(loss, pixel_losses(logits, labels).sum() / (labels != IGNORE).sum(), rtol=1e-6)
+
+
+def test_gradient_equals_finite_differences_and_is_zero_where_ignored():
+    logits, labels = random_case((3, 4))
+    _, gradient = run(logits, labels)
+    pixels = (labels != IGNORE).sum()
+    expected = np.zeros(logits.shape)
+    for index in np.ndindex(logits.shape):
+        step = np.zeros(logits.shape)
+        step[index] = 1e-5
+        difference = pixel_losses(logits + step, labels).sum() - pixel_losses(logits - step, labels).sum()
+        expected[index] = difference / 2e-5 / pixels
+    np.testing.assert_allclose(gradient, expected, atol=1e-7)
+    assert (gradient[labels == IGNORE] == 0).all() and (labels == IGNORE).any()
+
+
+def test_uniform_logits_cost_the_log_of_the_class_count():
+    _, labels = random_case(classes=5)
+    loss, _ = run(np.zeros((*labels.shape, 5), np.float32), labels)
+    np.testing.assert_allclose(loss, np.log(5), rtol=1e-6)
+
+
+def test_logits_are_upsampled_with_aligned_corners():
+    logits, labels = random_case((9, 13), (3, 4))
+    loss, _ = run(logits, labels)
+    expected = pixel_losses(bilinear(logits, 9, 13), labels).sum() / (labels != IGNORE).sum()
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_labels_are_downsampled_with_aligned_corners():
+    logits, labels = random_case((9, 13), (3, 4))
+    loss, _ = run(logits, labels, upsample_logits=False)
+    small = labels[:, ::4, ::4]
+    np.testing.assert_allclose(loss, pixel_losses(logits, small).sum() / (small != IGNORE).sum(), rtol=1e-6)
+
+
+def test_sizes_may_be_known_only_when_running():
+    logits, labels = random_case((9, 13), (3, 4))
+    with tf.Graph().as_default(), tf.Session() as session:
+        fed = {tf.placeholder(tf.float32, [None, None, None, 5]): logits, tf.placeholder(tf.int32, [None] * 3): labels}
+        both = [losses.softmax_cross_entropy(*fed, IGNORE, upsample_logits=up) for up in (True, False)]
+        upsampled, downsampled = session.run(both, fed)
+    np.testing.assert_allclose(upsampled, run(logits, labels)[0], rtol=1e-6)
+    np.testing.assert_allclose(downsampled, run(logits, labels, upsample_logits=False)[0], rtol=1e-6)
+
+
+def test_half_precision_logits_are_raised_before_anything_is_summed():
+    logits, labels = random_case((65, 65))
+    with tf.Graph().as_default(), tf.Session() as session:
+        half = tf.constant(logits, tf.bfloat16)
+        loss, seen = session.run([losses.softmax_cross_entropy(half, tf.constant(labels), IGNORE),
+                                  tf.cast(half, tf.float32)])
+    np.testing.assert_allclose(loss, pixel_losses(seen, labels).sum() / (labels != IGNORE).sum(), rtol=1e-6)
+
+
+def test_label_weights_scale_the_sum_and_not_the_count():
+    logits, labels = random_case()
+    weights = [0.5, 1.0, 2.0, 0.0, 3.0]
+    loss, _ = run(logits, labels, label_weights=weights)
+    scale = np.where(labels == IGNORE, 0, np.take(weights, labels % 5))
+    np.testing.assert_allclose(loss, (pixel_losses(logits, labels) * scale).sum() / (labels != IGNORE).sum(), rtol=1e-6)
+    with pytest.raises(ValueError, match='2 label_weights for 5 classes'):
+        run(logits, labels, label_weights=[1, 2])
+
+
+def test_a_class_can_be_the_ignore_label():
+    logits, labels = random_case()
+    labels[labels == IGNORE] = 0
+    loss, gradient = run(logits, labels, ignore_label=0)
+    np.testing.assert_allclose(loss, pixel_losses(logits, labels)[labels != 0].mean(), rtol=1e-6)
+    assert (gradient[labels == 0] == 0).all()
+
+
+def test_other_labels_outside_the_classes_count_as_pixels_without_cost_or_gradient():
+    logits, labels = random_case()
+    labels[0, :2] = 77
+    loss, gradient = run(logits, labels)
+    np.testing.assert_allclose(loss, pixel_losses(logits, labels).sum() / (labels != IGNORE).sum(), rtol=1e-6)
+    assert (gradient[labels == 77] == 0).all()
+
+
+@pytest.mark.parametrize('options', [{}, {'top_k_percent': 0.25}, {'upsample_logits': False}], ids=str)
+def test_nothing_but_ignored_pixels_costs_zero_with_zero_gradient(options):
+    logits, labels = random_case()
+    loss, gradient = run(logits, np.full_like(labels, IGNORE), **options)
+    assert loss == 0 and (gradient == 0).all()
+
+
+@pytest.mark.parametrize('step, share', [(0, 1.0), (40, 0.7), (100, 0.25), (250, 0.25)])
+def test_hard_mining_keeps_a_share_of_all_pixels_and_averages_those_with_a_loss(step, share):
+    logits, labels = random_case((11, 13))
+    loss, _ = run(logits, labels, top_k_percent=0.25, top_k_ramp_steps=100, step=np.int64(step))
+    every = np.sort(pixel_losses(logits, labels).ravel())[::-1]
+    kept = every[:int(np.float32(share) * every.size)]
+    np.testing.assert_allclose(loss, kept.sum() / (kept != 0).sum(), rtol=1e-6)
+
+
+def test_hard_mining_without_a_ramp_starts_at_its_share():
+    logits, labels = random_case()
+    loss, _ = run(logits, labels, top_k_percent=0.1)
+    every = np.sort(pixel_losses(logits, labels).ravel())[::-1]
+    np.testing.assert_allclose(loss, every[:int(0.1 * every.size)].mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'top_k_percent': 0.0}, 'top_k_percent is 0.0'),
+    ({'top_k_percent': 25}, 'top_k_percent is 25'),
+    ({'top_k_percent': 0.5, 'top_k_ramp_steps': 10}, 'needs the step'),
+])
+def test_impossible_mining_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        run(*random_case(), **options)
+
+
+
+
+def test_l2_loss_is_half_the_sum_of_squares_of_what_the_rule_names():
+    shapes = {'a/weights': [2, 3], 'a/biases': [3], 'b/depthwise_weights': [2, 2, 3, 1], 'b/pointwise_weights': [3, 4],
+              'b/BatchNorm/gamma': [4]}
+    decayed = {'conv_weights': {'a/weights'},
+               'all_kernels': {'a/weights', 'b/depthwise_weights', 'b/pointwise_weights'},
+               'all_trainable': set(shapes)}
+    assert set(decayed) == set(losses.RULES)
+    random = np.random.RandomState(0)
+    values = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    with tf.Graph().as_default(), tf.Session() as session:
+        variables = [tf.get_variable(name, initializer=value) for name, value in values.items()]
+        session.run(tf.global_variables_initializer())
+        for rule, names in decayed.items():
+            expected = 0.01 * sum((values[name].astype(np.float64) ** 2).sum() / 2 for name in names)
+            np.testing.assert_allclose(session.run(losses.l2_loss(variables, 0.01, rule)), expected, rtol=1e-6)
+        assert session.run(losses.l2_loss(variables, 0.0, 'conv_weights')) == 0
+        with pytest.raises(ValueError, match="'weights' is none of conv_weights, all_kernels, all_trainable"):
+            losses.l2_loss(variables, 0.01, 'weights')
+        with pytest.raises(ValueError, match='applies to none of 1 variables'):
+            losses.l2_loss(variables[1:2], 0.01, 'conv_weights')
+
+
+def test_rule_conv_weights_names_what_the_official_code_regularises():
+    manifests = sorted(shared('reference', 'official', 'manifests').glob('*.json'))
+    # The NAS backbones alone also decay the kernels of their separable convolutions.
+    manifests = [path for path in manifests if path.name != 'index.json' and not path.name.startswith('nas_')]
+    assert len(manifests) > 60
+    for path in manifests:
+        manifest = json.loads(path.read_text())
+        named = {name for name, _ in manifest['variables'] if losses.RULES['conv_weights'](name)}
+        assert named == set(manifest['l2_regularized']), path.name
