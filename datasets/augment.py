@@ -1,0 +1,112 @@
+"""Training augmentation in the graph, in the order of the official DeepLab pipeline.
+
+Resize to a range, random scale, pad below and right, random crop, flip. Everything random comes from (seed, number),
+so an example is augmented the same way whatever ran before it. Images are float32 [height, width, 3] in 0..255,
+labels int32 [height, width].
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """`scale_step` 0 draws scales uniformly, else from the grid min_scale, min_scale + step, ... `max_scale`.
+
+    `min_resize`, `max_resize` bound the shorter and longer side before that (0 = no resize); `resize_factor` f rounds
+    sides up to k f + 1 (0 = off). Sizes are pixels; `pad_value` is the RGB that the backbone sees as nothing.
+    """
+
+    crop_size: tuple[int, int]
+    min_scale: float = 1.0
+    max_scale: float = 1.0
+    scale_step: float = 0.0
+    flip: bool = True
+    pad_value: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    min_resize: int = 0
+    max_resize: int = 0
+    resize_factor: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.crop_size) < 1:
+            raise ValueError(f'crop_size is {self.crop_size}: give a height and a width above 0')
+        if not 0 < self.min_scale <= self.max_scale:
+            raise ValueError(f'scales {self.min_scale} .. {self.max_scale}: give 0 < min_scale <= max_scale')
+        if self.scale_step < 0:
+            raise ValueError(f'scale_step is {self.scale_step}: give 0 for uniform scales or a step above 0')
+        if (self.max_resize or self.resize_factor) and not self.min_resize:
+            raise ValueError('max_resize and resize_factor need min_resize, the least length of the shorter side')
+
+
+def augment(image: tf.Tensor, label: tf.Tensor, augmentation: Augmentation, ignore_label: int, seed: int,
+            number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A crop of `crop_size` of the example with that number, scaled, padded and flipped by chance."""
+    chance = tf.random.stateless_uniform([4], tf.stack([tf.constant(seed, tf.int64), number]))
+    if augmentation.min_resize:
+        size = resized_to_range(tf.shape(label), augmentation)
+        image, label = resize(image, label, size)
+    image, label = resize(image, label, scaled(tf.shape(label), random_scale(augmentation, chance[0])))
+    image, label = pad(image, label, augmentation, ignore_label)
+    image, label = crop(image, label, augmentation.crop_size, chance[1:3])
+    if augmentation.flip:
+        image, label = tf.cond(chance[3] < 0.5, lambda: (image[:, ::-1], label[:, ::-1]), lambda: (image, label))
+    return image, label
+
+
+def resize(image: tf.Tensor, label: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bilinear for the image and nearest for the label, both with corners aligned."""
+    image = tf.raw_ops.ResizeBilinear(images=image[None], size=size, align_corners=True)[0]
+    label = tf.raw_ops.ResizeNearestNeighbor(images=label[None, ..., None], size=size, align_corners=True)[0, ..., 0]
+    return image, label
+
+
+def resized_to_range(size: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """The [height, width] that brings the shorter side to min_resize, or else the longer one to max_resize.
+
+    In float32 and floored, as the official pipeline computes it.
+    """
+    factor, longest = augmentation.resize_factor, augmentation.max_resize
+    sides = tf.cast(size, tf.float32)
+    new = tf.cast(tf.floor(sides * (augmentation.min_resize / tf.reduce_min(sides))), tf.int32)
+    if longest:
+        if factor:
+            longest -= (longest - 1) % factor
+        shrunk = tf.cast(tf.floor(sides * (longest / tf.reduce_max(sides))), tf.int32)
+        new = tf.where(tf.reduce_max(new) > longest, shrunk, new)
+    return new + (factor - (new - 1) % factor) % factor if factor else new
+
+
+def random_scale(augmentation: Augmentation, chance: tf.Tensor) -> tf.Tensor:
+    """A scale for a chance that is uniform in [0, 1)."""
+    low, high, step = augmentation.min_scale, augmentation.max_scale, augmentation.scale_step
+    if step == 0:
+        return low + (high - low) * chance
+    grid = np.linspace(low, high, int((high - low) / step + 1), dtype=np.float32)
+    return tf.gather(grid, tf.cast(chance * len(grid), tf.int32))
+
+
+def scaled(size: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """[height, width] times scale, truncated."""
+    return tf.cast(tf.cast(size, tf.float32) * scale, tf.int32)
+
+
+def pad(image: tf.Tensor, label: tf.Tensor, augmentation: Augmentation, ignore_label: int
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Fills below and right up to the crop size with the pad value and the ignore label."""
+    fill = tf.maximum(augmentation.crop_size - tf.shape(label), 0)
+    border = [[0, fill[0]], [0, fill[1]]]
+    value = tf.constant(augmentation.pad_value, tf.float32)
+    image = tf.pad(image - value, [*border, [0, 0]]) + value
+    return image, tf.pad(label, border, constant_values=ignore_label)
+
+
+def crop(image: tf.Tensor, label: tf.Tensor, crop_size: tuple[int, int], chance: tf.Tensor
+         ) -> tuple[tf.Tensor, tf.Tensor]:
+    """The window whose top-left corner is at `chance` (two values in [0, 1)) of where it can be."""
+    room = tf.cast(tf.shape(label) - crop_size + 1, tf.float32)
+    top, left = tf.unstack(tf.cast(chance * room, tf.int32))
+    height, width = crop_size
+    return (tf.ensure_shape(image[top:top + height, left:left + width], [height, width, 3]),
+            tf.ensure_shape(label[top:top + height, left:left + width], [height, width]))

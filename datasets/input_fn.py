@@ -1,0 +1,94 @@
+"""Records -> batches. Which examples a training step sees, and how they look, depends on (seed, step) alone."""
+
+import numpy as np
+import tensorflow as tf
+
+from datasets import records
+from datasets.augment import Augmentation, augment
+from datasets.index import GREY_PNG, RecordIndex, index_records
+
+__all__ = ['Augmentation', 'RecordIndex', 'eval_dataset', 'index_records', 'train_dataset']
+
+
+def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size: int, seed: int, start_step: int,
+                  max_steps: int, ignore_label: int, num_replicas: int = 1, pipeline: int = 0, num_pipelines: int = 1
+                  ) -> tf.data.Dataset:
+    """Batches for the steps start_step .. max_steps - 1, each of batch_size examples for one replica.
+
+    Yields ({'image' float32 [B, h, w, 3], 'filename' string [B], 'number' int64 [B]}, labels int32 [B, h, w]).
+    Consecutive batches go to the consecutive replicas of this pipeline, which is one of num_pipelines (workers).
+    Example i of a replica's batch has number (step * num_replicas + replica) * batch_size + i, and every run of
+    num_examples numbers is a permutation of the split, drawn from (seed, epoch).
+    """
+    if num_replicas % num_pipelines:
+        raise ValueError(f'{num_replicas} replicas cannot be shared by {num_pipelines} input pipelines')
+    _check_ignore_label(index, ignore_label)
+    own_replicas = num_replicas // num_pipelines
+    own, all_ = own_replicas * batch_size, num_replicas * batch_size
+    files, offsets = _table(index)
+
+    def example(position: tf.Tensor) -> tuple[dict, tf.Tensor]:
+        number = position // own * all_ + pipeline * own + position % own
+        row = _shuffled(number, seed, index.num_examples)
+        image, label, filename = _decode(_read(files, offsets, row))
+        image, label = augment(image, label, augmentation, ignore_label, seed, number)
+        return {'image': image, 'filename': filename, 'number': number}, label
+
+    positions = tf.data.Dataset.range(start_step * own, max_steps * own)
+    examples = positions.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def eval_dataset(index: RecordIndex, *, ignore_label: int, limit: int | None = None) -> tf.data.Dataset:
+    """The split once, in record order, one example a batch at its own size; features hold 'height', 'width' too."""
+    _check_ignore_label(index, ignore_label)
+    files, offsets = _table(index)
+
+    def example(row: tf.Tensor) -> tuple[dict, tf.Tensor]:
+        image, label, filename = _decode(_read(files, offsets, row))
+        height, width = tf.unstack(tf.shape(label))
+        return {'image': image, 'filename': filename, 'number': row, 'height': height, 'width': width}, label
+
+    rows = tf.data.Dataset.range(min(index.num_examples, limit or index.num_examples))
+    examples = rows.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.batch(1, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_ignore_label(index: RecordIndex, ignore_label: int) -> None:
+    written = index.manifest['ignore_label'] if index.manifest else ignore_label
+    if written != ignore_label:
+        raise ValueError(f'{index.files[0]} was converted with ignore label {written}, not {ignore_label}')
+
+
+def _table(index: RecordIndex) -> tuple[tf.Tensor, tf.Tensor]:
+    """File name and byte offset of every record of the split."""
+    counts = [len(offsets) for offsets in index.offsets]
+    return tf.repeat(tf.constant(index.files), counts), tf.constant(np.concatenate(index.offsets))
+
+
+def _shuffled(number: tf.Tensor, seed: int, num_examples: int) -> tf.Tensor:
+    epoch = number // num_examples
+    return tf.random.experimental.index_shuffle(
+        number % num_examples, tf.stack([tf.constant(seed, tf.int64), epoch]), tf.constant(num_examples - 1, tf.int64))
+
+
+def _read(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
+    """One serialised example, its CRC checked."""
+    variant = tf.raw_ops.TFRecordDatasetV2(filenames=files[row][None], compression_type='', buffer_size=0,
+                                           byte_offsets=offsets[row][None], metadata='')
+    spec = tf.TensorSpec([], tf.string)
+    return tf.data.experimental.from_variant(variant, spec).take(1).get_single_element()
+
+
+def _decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w] and the file name."""
+    keys = (records.IMAGE, records.FILENAME, *records.LABELS)
+    parsed = tf.io.parse_single_example(serialized, {key: tf.io.FixedLenFeature([], tf.string, '') for key in keys})
+    # Decodes PNGs as well; INTEGER_ACCURATE makes JPEGs equal to Pillow's.
+    image = tf.io.decode_jpeg(parsed[records.IMAGE], channels=3, dct_method='INTEGER_ACCURATE')
+    encoded = tf.strings.join([parsed[key] for key in records.LABELS])
+    is_grey = tf.equal(tf.strings.substr(encoded, 24, 2), GREY_PNG)
+    message = tf.strings.join(['the label of ', parsed[records.FILENAME], ' is not an 8-bit greyscale PNG of ids'])
+    with tf.control_dependencies([tf.debugging.Assert(is_grey, [message])]):
+        label = tf.io.decode_png(encoded, channels=1)[..., 0]
+    return tf.cast(image, tf.float32), tf.cast(label, tf.int32), parsed[records.FILENAME]

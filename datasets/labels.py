@@ -1,0 +1,61 @@
+"""Label images -> class ids, by what the file stores and never by how it looks.
+
+A palette PNG read as grey gives luma (ids 1, 15, 255 become 38, 147, 220) and a 16-bit one read as 8 bits keeps the
+high byte, both without an error. So labels are decoded here, once, and records hold 8-bit greyscale PNGs of ids.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from datasets import images
+from datasets.registry import Dataset
+
+INDEX_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')
+# Pillow stretches 2- and 4-bit grey over 0..255; this undoes it.
+GREY_STRETCH = {'L;2': 85, 'L;4': 17}
+
+
+def read(path: Path, dataset: Dataset) -> np.ndarray:
+    """Class ids uint8 [height, width]; ValueError tells mode, ids and pixel counts that don't fit the dataset."""
+    return to_ids(decode(path), dataset)
+
+
+def decode(path: Path) -> np.ndarray:
+    """The ids as the file stores them: an integer array [height, width]."""
+    with images.opened(path) as (image, _):
+        if image.format == 'JPEG':
+            raise ValueError('a JPEG cannot hold labels: its compression changes ids')
+        if image.mode not in INDEX_MODES:
+            raise ValueError(f'mode {image.mode} holds colours, not ids: save the label as a palette or greyscale PNG')
+        stretch = GREY_STRETCH.get(images.raw_mode(image), 1)
+        images.load(image)
+        raw = np.asarray(image)
+    return raw.astype(np.uint8) if raw.dtype == bool else raw // raw.dtype.type(stretch)
+
+
+def to_ids(raw: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Maps raw ids to class ids or the ignore label, uint8."""
+    values, counts = np.unique(raw, return_counts=True)
+    legal = {*range(dataset.num_classes), dataset.ignore_label}
+    mapped = [dataset.ids.get(int(value), int(value)) for value in values]
+    bad = [f'{value} ({count} pixels)' for value, count, label in zip(values, counts, mapped, strict=True)
+           if label not in legal]
+    if bad:
+        known = f'classes are 0..{dataset.num_classes - 1}, ignored is {dataset.ignore_label}'
+        more = f' and {len(bad) - 8} more' if len(bad) > 8 else ''
+        raise ValueError(f'holds ids {", ".join(bad[:8])}{more}; {known}')
+    if raw.dtype == np.uint8:
+        table = np.zeros(256, np.uint8)
+        table[values] = mapped
+        return table[raw]
+    return np.asarray(mapped, np.uint8)[np.searchsorted(values, raw)]
+
+
+def encode(ids: np.ndarray) -> bytes:
+    """Class ids uint8 [height, width] -> an 8-bit greyscale PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(ids).save(stream, 'PNG')
+    return stream.getvalue()
