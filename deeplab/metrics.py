@@ -1,0 +1,113 @@
+"""Scores of a segmentation, all derived from one int64 confusion matrix whose rows are the truth."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from deeplab.compat import tf
+
+# rule for classes absent from the truth -> which classes the mean counts, given the pixels [C] in the truth and in the
+# union of truth and prediction (arrays or tensors)
+ABSENT_RULES = {
+    'union': lambda truth, union: union > 0,  # official DeepLab: a class that is only predicted counts with IoU 0
+    'ground_truth': lambda truth, union: truth > 0,
+    'zero': lambda truth, union: union >= 0,  # every class counts; one that occurs nowhere has IoU 0
+}
+
+
+def confusion_matrix(labels, predictions, num_classes: int, ignore_label: int) -> tf.Tensor:
+    """Pixel counts int64 [C,C], truth by prediction, of int labels and predictions of one shape.
+
+    Running it fails on an id outside [0, num_classes) that isn't `ignore_label`: it would be scored as another class.
+    """
+    # Integer counting on the CPU: TensorFlow has no deterministic GPU kernel for it.
+    with tf.device('/cpu:0'):
+        labels, predictions = (tf.reshape(tf.cast(ids, tf.int32), [-1]) for ids in (labels, predictions))
+        counted = tf.not_equal(labels, ignore_label)
+        labels = tf.where(counted, labels, tf.zeros_like(labels))
+        checks = [_inside('label', labels, num_classes), _inside('prediction', predictions, num_classes)]
+        with tf.control_dependencies(checks):
+            pairs = tf.where(counted, labels * num_classes + predictions, tf.fill(tf.shape(labels), num_classes ** 2))
+        # One bin more than the matrix has takes the ignored pixels.
+        counts = tf.raw_ops.Bincount(arr=pairs, size=num_classes ** 2 + 1, weights=tf.constant([], tf.int64))
+        return tf.reshape(counts[:-1], [num_classes, num_classes])
+
+
+def _inside(what, ids, num_classes):
+    message = f'a {what} is outside [0, {num_classes})'
+    return tf.group(tf.debugging.assert_non_negative(ids, message=message),
+                    tf.debugging.assert_less(ids, num_classes, message=message))
+
+
+def streaming_confusion_matrix(labels, predictions, num_classes: int, ignore_label: int, derive=lambda matrix: matrix):
+    """(value, update) like those of `tf.metrics`: the matrix over all batches and replicas so far.
+
+    `derive` turns the value into scalars, say {'mean_iou': mean_iou(matrix)}. It has to happen here: under a strategy
+    Estimator refuses values that each replica computes for itself.
+    """
+    matrix = tf.Variable(
+        lambda: tf.zeros([num_classes, num_classes], tf.int64), trainable=False, name='confusion_matrix',
+        collections=[tf.GraphKeys.LOCAL_VARIABLES, tf.GraphKeys.METRIC_VARIABLES],
+        synchronization=tf.VariableSynchronization.ON_READ, aggregation=tf.VariableAggregation.SUM)
+    update = matrix.assign_add(confusion_matrix(labels, predictions, num_classes, ignore_label))
+    replicas = tf.distribute.get_replica_context()
+    return replicas.merge_call(lambda _, total: derive(tf.identity(total)), args=(matrix,)), update
+
+
+def _intersection_truth_union(matrix):
+    """Pixels per class, float64 tensors [C]."""
+    matrix = tf.cast(matrix, tf.float64)
+    intersection, truth = tf.linalg.diag_part(matrix), tf.reduce_sum(matrix, 1)
+    return intersection, truth, truth + tf.reduce_sum(matrix, 0) - intersection
+
+
+def per_class_iou(matrix, absent: str = 'ground_truth') -> tf.Tensor:
+    """IoU [C] of a matrix tensor; NaN for classes that the rule doesn't count."""
+    intersection, truth, union = _intersection_truth_union(matrix)
+    nowhere = tf.fill(tf.shape(union), tf.constant(np.nan, tf.float64))
+    iou = tf.where(ABSENT_RULES[absent](truth, union), tf.math.divide_no_nan(intersection, union), nowhere)
+    return tf.cast(iou, tf.float32)
+
+
+def mean_iou(matrix, absent: str = 'union') -> tf.Tensor:
+    """Mean IoU of a matrix tensor over the classes that the rule counts; 0 when there is none."""
+    intersection, truth, union = _intersection_truth_union(matrix)
+    counted = tf.cast(ABSENT_RULES[absent](truth, union), tf.float64)
+    total = tf.reduce_sum(counted * tf.math.divide_no_nan(intersection, union))
+    return tf.cast(tf.math.divide_no_nan(total, tf.reduce_sum(counted)), tf.float32)
+
+
+def pixel_accuracy(matrix) -> tf.Tensor:
+    """Share of the scored pixels of a matrix tensor that are right; 0 when there is none."""
+    intersection, truth, _ = _intersection_truth_union(matrix)
+    return tf.cast(tf.math.divide_no_nan(tf.reduce_sum(intersection), tf.reduce_sum(truth)), tf.float32)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Shares in [0, 1]; a class that the absent rule doesn't count has IoU NaN."""
+
+    mean_iou: float
+    per_class_iou: tuple[float, ...]
+    pixel_accuracy: float
+    mean_class_accuracy: float
+    frequency_weighted_iou: float
+
+
+def scores(matrix: np.ndarray, absent: str = 'union') -> Scores:
+    """Every score of a confusion matrix [C,C]; `absent` is a key of ABSENT_RULES. ValueError if it counts no pixel."""
+    if absent not in ABSENT_RULES:
+        raise ValueError(f'absent-class rule {absent!r} is none of {", ".join(ABSENT_RULES)}')
+    if not np.any(matrix):
+        raise ValueError('the confusion matrix is empty: every label that was evaluated is the ignore label')
+    intersection, truth = np.diagonal(matrix).astype(np.float64), matrix.sum(1, dtype=np.float64)
+    union = truth + matrix.sum(0, dtype=np.float64) - intersection
+    iou = intersection / np.maximum(union, 1)
+    counted = ABSENT_RULES[absent](truth, union)
+    return Scores(
+        mean_iou=float(iou[counted].mean()),
+        per_class_iou=tuple(np.where(counted, iou, np.nan).tolist()),
+        pixel_accuracy=float(intersection.sum() / truth.sum()),
+        mean_class_accuracy=float((intersection / np.maximum(truth, 1))[truth > 0].mean()),
+        frequency_weighted_iou=float((truth * iou).sum() / truth.sum()),
+    )

@@ -1,0 +1,169 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from deeplab import metrics
+from deeplab.compat import estimator, tensorflow, tf
+from tests.paths import shared
+from tests.replicas import in_fresh_process, run_config
+
+IGNORE = 255
+CLASSES = 6
+
+
+def random_case(images=4, seed=0):
+    """Labels with ignored pixels; class 3 is absent everywhere, 4 only predicted, 5 only in the truth."""
+    random = np.random.RandomState(seed)
+    labels = random.choice([0, 1, 2, 5, IGNORE], (images, 5, 7)).astype(np.int32)
+    predictions = random.choice([0, 1, 2, 4], labels.shape).astype(np.int32)
+    return labels, predictions
+
+
+def counted_matrix(labels, predictions, classes, ignore_label=IGNORE):
+    matrix = np.zeros((classes, classes), np.int64)
+    for label, prediction in zip(labels.ravel(), predictions.ravel(), strict=True):
+        if label != ignore_label:
+            matrix[label, prediction] += 1
+    return matrix
+
+
+def expected_ious(matrix, absent):
+    """[(class, IoU)] of the classes that count, one by one."""
+    ious = []
+    for k in range(len(matrix)):
+        hit, truth, union = matrix[k, k], matrix[k].sum(), matrix[k].sum() + matrix[:, k].sum() - matrix[k, k]
+        if {'union': union, 'ground_truth': truth, 'zero': 1}[absent]:
+            ious.append((k, hit / union if union else 0.0))
+    return ious
+
+
+def run(tensor, feed=None):
+    with tf.Session(graph=tensor.graph) as session:
+        return session.run(tensor, feed)
+
+
+def test_matrix_counts_truth_by_prediction():
+    labels, predictions = random_case()
+    with tf.Graph().as_default():
+        matrix = run(metrics.confusion_matrix(tf.constant(labels), tf.constant(predictions), CLASSES, IGNORE))
+    assert matrix.dtype == np.int64
+    np.testing.assert_array_equal(matrix, counted_matrix(labels, predictions, CLASSES))
+
+
+def test_matrix_takes_an_ignore_label_that_is_a_class_and_other_integer_types():
+    labels, predictions = random_case()
+    labels[labels == IGNORE] = 0
+    with tf.Graph().as_default():
+        labels_, predictions_ = tf.constant(labels, tf.uint8), tf.constant(predictions, tf.int64)
+        matrix = run(metrics.confusion_matrix(labels_, predictions_, CLASSES, 0))
+    np.testing.assert_array_equal(matrix, counted_matrix(labels, predictions, CLASSES, 0))
+    assert matrix[0].sum() == 0
+
+
+@pytest.mark.parametrize('what, label, prediction', [
+    ('label', CLASSES, 0), ('label', -1, 0), ('prediction', 0, CLASSES), ('prediction', 0, -1)])
+def test_matrix_refuses_ids_outside_the_classes(what, label, prediction):
+    with tf.Graph().as_default():
+        matrix = metrics.confusion_matrix(tf.constant([1, label]), tf.constant([1, prediction]), CLASSES, IGNORE)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f'a {what} is outside .0, {CLASSES}.'):
+            run(matrix)
+
+
+@pytest.mark.parametrize('absent', metrics.ABSENT_RULES)
+def test_scores_equal_a_loop_over_the_classes(absent):
+    matrix = counted_matrix(*random_case(), CLASSES)
+    scores = metrics.scores(matrix, absent)
+    ious = expected_ious(matrix, absent)
+    assert len(ious) == {'union': 5, 'ground_truth': 4, 'zero': 6}[absent]
+    assert scores.mean_iou == pytest.approx(np.mean([iou for _, iou in ious]))
+    np.testing.assert_allclose(scores.per_class_iou, [dict(ious).get(k, np.nan) for k in range(CLASSES)])
+    assert scores.pixel_accuracy == pytest.approx(np.trace(matrix) / matrix.sum())
+    present = [row for row in range(CLASSES) if matrix[row].any()]
+    assert scores.mean_class_accuracy == pytest.approx(np.mean([matrix[k, k] / matrix[k].sum() for k in present]))
+    by_class = dict(expected_ious(matrix, 'zero'))
+    assert scores.frequency_weighted_iou == pytest.approx(
+        sum(matrix[k].sum() / matrix.sum() * by_class[k] for k in range(CLASSES)))
+    assert all(type(value) is float for value in dataclasses.astuple(scores)[2:] + scores.per_class_iou)
+
+
+@pytest.mark.parametrize('absent', metrics.ABSENT_RULES)
+def test_scalars_in_the_graph_equal_the_scores(absent):
+    matrix = counted_matrix(*random_case(), CLASSES)
+    scores = metrics.scores(matrix, absent)
+    with tf.Graph().as_default():
+        tensor = tf.constant(matrix)
+        np.testing.assert_allclose(run(metrics.mean_iou(tensor, absent)), scores.mean_iou, rtol=1e-6)
+        np.testing.assert_allclose(run(metrics.per_class_iou(tensor, absent)), scores.per_class_iou, rtol=1e-6)
+        np.testing.assert_allclose(run(metrics.pixel_accuracy(tensor)), scores.pixel_accuracy, rtol=1e-6)
+
+
+def test_a_batch_of_ignored_pixels_scores_zero_in_the_graph():
+    with tf.Graph().as_default():
+        matrix = metrics.confusion_matrix(tf.fill([2, 3], IGNORE), tf.zeros([2, 3], tf.int32), CLASSES, IGNORE)
+        assert run(matrix).sum() == 0
+        assert run(metrics.mean_iou(matrix)) == 0 and run(metrics.pixel_accuracy(matrix)) == 0
+
+
+def test_scores_of_nothing_and_an_unknown_rule_are_refused():
+    with pytest.raises(ValueError, match='every label that was evaluated is the ignore label'):
+        metrics.scores(np.zeros((CLASSES, CLASSES), np.int64))
+    with pytest.raises(ValueError, match="'skip' is none of union, ground_truth, zero"):
+        metrics.scores(np.eye(CLASSES, dtype=np.int64), 'skip')
+
+
+def test_large_counts_stay_exact():
+    matrix = np.array([[2 ** 53 + 1, 0], [0, 1]], np.int64)
+    with tf.Graph().as_default():
+        _, update = metrics.streaming_confusion_matrix(tf.constant([0, 1]), tf.constant([0, 1]), 2, IGNORE)
+        variable, = tf.get_collection(tf.GraphKeys.METRIC_VARIABLES)
+        with tf.Session() as session:
+            variable.load(matrix, session)
+            np.testing.assert_array_equal(session.run(update), matrix + np.eye(2, dtype=np.int64))
+
+
+def test_streaming_matrix_follows_the_official_evaluation():
+    oracle = np.load(shared('reference', 'official', 'oracle', 'metrics.npz'), allow_pickle=False)
+    classes = len(oracle['confusion'])
+    with tf.Graph().as_default(), tf.Session() as session:
+        labels, predictions = tf.placeholder(tf.uint8, [1, None, None]), tf.placeholder(tf.uint8, [1, None, None])
+        value, update = metrics.streaming_confusion_matrix(labels, predictions, classes, IGNORE)
+        mean, per_class = metrics.mean_iou(value), metrics.per_class_iou(value)
+        session.run(tf.local_variables_initializer())
+        assert len(oracle['labels']) == 3
+        for i, (label, prediction) in enumerate(zip(oracle['labels'], oracle['predictions'], strict=True)):
+            session.run(update, {labels: label[None], predictions: prediction[None]})
+            np.testing.assert_allclose(session.run(mean), oracle['mean_iou_after_each'][i], rtol=1e-6)
+            np.testing.assert_allclose(session.run(per_class), oracle['class_iou_after_each'][i], rtol=1e-6)
+        np.testing.assert_array_equal(session.run(value), oracle['confusion'])
+    scores = metrics.scores(oracle['confusion'].astype(np.int64))
+    np.testing.assert_allclose(scores.mean_iou, oracle['mean_iou_after_each'][-1], rtol=1e-6)
+
+
+def evaluate(config, labels, predictions):
+    """Runs an Estimator's evaluate over pairs of one image a batch."""
+    def model_fn(features, labels, mode):
+        values, update = metrics.streaming_confusion_matrix(
+            labels, features, CLASSES, IGNORE, lambda matrix: {'matrix': matrix, 'mean_iou': metrics.mean_iou(matrix)})
+        weight = tf.get_variable('weight', [])
+        train_op = tf.train.get_or_create_global_step().assign_add(1)
+        return estimator.EstimatorSpec(mode, loss=weight * 0.0, train_op=train_op,
+                                       eval_metric_ops={name: (value, update) for name, value in values.items()})
+
+    def input_fn():
+        return tensorflow.data.Dataset.from_tensor_slices((predictions, labels)).batch(1)
+    net = estimator.Estimator(model_fn, config=config)
+    net.train(input_fn, steps=1)
+    return net.evaluate(input_fn)
+
+
+def evaluate_on(replicas, model_dir):
+    return evaluate(run_config(replicas, model_dir=model_dir), *random_case(images=6))
+
+
+@pytest.mark.parametrize('replicas', [1, 2])
+def test_estimator_sums_the_matrix_over_batches_and_replicas(replicas, tmp_path):
+    result = in_fresh_process(evaluate_on, replicas, str(tmp_path))
+    expected = counted_matrix(*random_case(images=6), CLASSES)
+    np.testing.assert_array_equal(result['matrix'], expected)
+    np.testing.assert_allclose(result['mean_iou'], metrics.scores(expected).mean_iou, rtol=1e-6)
