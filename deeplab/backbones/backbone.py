@@ -1,0 +1,71 @@
+"""What a backbone is: one frozen record instead of parallel dictionaries."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm
+
+
+class Features(NamedTuple):
+    """`output` at the output stride, and `taps`: {nominal stride: low-level features} for decoders."""
+
+    output: Any
+    taps: Mapping[int, Any]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Normalisation of 0..255 RGB: `(image - mean) * scale`, per channel."""
+
+    mean: tuple[float, float, float]
+    scale: float
+
+    def normalize(self, images):
+        """Channels beyond the third are taken as zero-mean."""
+        extra = images.shape.as_list()[-1] - len(self.mean)
+        return (images - tf.constant([*self.mean, *[0.0] * extra], images.dtype)) * self.scale
+
+
+UNIT_RANGE = Pixels(mean=(127.5, 127.5, 127.5), scale=2.0 / 255.0)  # [-1, 1]
+MEAN_RGB = Pixels(mean=(123.15, 115.90, 103.06), scale=1.0)
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Constants of a backbone's batch norm: decay of the moving averages, and epsilon."""
+
+    decay: float
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone by name; `walk(images, output_stride, **options) -> Features` builds it from normalised images."""
+
+    name: str
+    walk: Callable[..., Features]
+    scope: str  # of its variables in released checkpoints
+    pixels: Pixels
+    pad_value: tuple[float, float, float]  # what the input pipeline pads with, 0..255
+    batch_norm: BatchNorm
+    output_strides: tuple[int, ...]
+
+    @property
+    def build(self) -> Callable[..., Features]:
+        """`build(images, output_stride, **options)`: features of float images `[N, H, W, 3]` in 0..255.
+
+        The keyword-only arguments of its signature are the options. ValueError for an output stride it doesn't have.
+        """
+        @functools.wraps(self.walk)
+        def build(images, output_stride, **options):
+            if output_stride not in self.output_strides:
+                raise ValueError(
+                    f'{self.name} has no output stride {output_stride}; choose one of {self.output_strides}')
+            with slim.arg_scope([batch_norm], decay=self.batch_norm.decay, epsilon=self.batch_norm.epsilon):
+                return self.walk(self.pixels.normalize(images), output_stride, **options)
+
+        build.__name__ = self.name
+        return build

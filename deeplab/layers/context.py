@@ -1,0 +1,56 @@
+"""Context at several scales: image pooling and atrous spatial pyramid pooling (DeepLabv3, section 3.3)."""
+
+from deeplab.compat import tf
+from deeplab.layers.conv import biases, conv2d, separable_conv2d
+from deeplab.layers.resize import resize_bilinear, spatial_size
+
+# The initialisers of the released heads: dense convolutions Xavier, halves of separable ones by their spread.
+DEPTHWISE_STDDEV = 0.33
+POINTWISE_STDDEV = 0.06
+
+
+def xavier():
+    """Uniform with variance 2 / (fan_in + fan_out)."""
+    return tf.glorot_uniform_initializer()
+
+
+def head_separable_conv2d(inputs, filters, *, scope, rate=1, activation=tf.nn.relu):
+    """3x3 separable convolution with an activation after both halves, as ASPP and decoder use it."""
+    return separable_conv2d(
+        inputs, filters, scope=scope, rate=rate, depthwise_activation=activation, activation=activation,
+        depthwise_initializer=tf.truncated_normal_initializer(stddev=DEPTHWISE_STDDEV),
+        pointwise_initializer=tf.truncated_normal_initializer(stddev=POINTWISE_STDDEV))
+
+
+def quantized_sigmoid(inputs):
+    """Piecewise linear sigmoid, `relu6(x + 3) * 0.16667`: the constant is the released code's, not 1/6."""
+    return tf.nn.relu6(inputs + 3.0) * 0.16667
+
+
+def image_pooling(features, filters, *, window, stride, gate=None):
+    """Average over `window` (the whole image when None) -> 1x1 convolution -> size of `features`.
+
+    With `gate` the result is that activation of a convolution with biases, meant to multiply the features; without it a
+    normal branch (plain ReLU, whatever activation the rest of the head has).
+    """
+    if window is None:
+        pooled = tf.reduce_mean(features, [1, 2], keepdims=True)
+    else:
+        pooled = tf.nn.avg_pool2d(features, [1, *window, 1], [1, *stride, 1], 'VALID')
+    pooled = conv2d(
+        pooled, filters, 1, scope='image_pooling', initializer=xavier(),
+        **({'normalizer': biases, 'activation': gate} if gate else {'activation': tf.nn.relu}))
+    return resize_bilinear(pooled, spatial_size(features))
+
+
+def atrous_pyramid(features, filters, rates, *, separable, activation):
+    """List of branches: `aspp0` (1x1), then `aspp1`.. (3x3, one for each rate)."""
+    branches = [conv2d(features, filters, 1, scope='aspp0', initializer=xavier(), activation=activation)]
+    for i, rate in enumerate(rates, 1):
+        if separable:
+            branch = head_separable_conv2d(features, filters, scope=f'aspp{i}', rate=rate, activation=activation)
+        else:
+            branch = conv2d(
+                features, filters, 3, scope=f'aspp{i}', rate=rate, initializer=xavier(), activation=activation)
+        branches.append(branch)
+    return branches

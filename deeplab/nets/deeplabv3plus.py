@@ -1,0 +1,32 @@
+"""DeepLabv3+ (Chen et al., 2018, arXiv:1802.02611)."""
+
+from deeplab.layers.resize import spatial_size
+from deeplab.nets.decoder import decode
+from deeplab.nets.head import Head, Outputs, head_scope, takes_options_of
+
+
+@takes_options_of(Head)
+def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
+                  decoder_output_stride=(4,), decoder_filters=256, decoder_use_separable_conv=True,
+                  decoder_use_sum_merge=False, decoder_output_is_logits=False, **options) -> Outputs:
+    """Logits at the last of `decoder_output_stride` (descending) of float images `[N, H, W, 3]` in 0..255.
+
+    With `decoder_output_is_logits` the decoder has as many filters as there are classes, whatever `decoder_filters` is.
+    """
+    head = Head(**options)
+    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    _check_strides(decoder_output_stride, features.taps, backbone)
+    with head_scope():
+        net = head.context(features.output, output_stride, training)
+        net = decode(net, features.taps, spatial_size(images), decoder_output_stride,
+                     filters=num_classes if decoder_output_is_logits else decoder_filters,
+                     separable=decoder_use_separable_conv, sum_merge=decoder_use_sum_merge,
+                     is_logits=decoder_output_is_logits, activation=head.activation)
+        return Outputs(net if decoder_output_is_logits else head.logits(net, num_classes, output_stride), {})
+
+
+def _check_strides(strides, taps, backbone):
+    choices = sorted(taps, reverse=True)
+    if not strides or list(strides) != [stride for stride in choices if stride in strides]:
+        raise ValueError(f'decoder_output_stride is {list(strides)}; {backbone.name} offers {choices or "none"}, '
+                         'largest first')
