@@ -158,12 +158,12 @@ def evaluate(config, labels, predictions):
 
 
 def evaluate_on(replicas, model_dir):
-    return evaluate(run_config(replicas, model_dir=model_dir), *random_case(images=6))
+    return evaluate(run_config(replicas, model_dir=model_dir), *random_case(images=5))
 
 
 @pytest.mark.parametrize('replicas', [1, 2])
 def test_estimator_sums_the_matrix_over_batches_and_replicas(replicas, tmp_path):
     result = in_fresh_process(evaluate_on, replicas, str(tmp_path))
-    expected = counted_matrix(*random_case(images=6), CLASSES)
+    expected = counted_matrix(*random_case(images=5), CLASSES)
     np.testing.assert_array_equal(result['matrix'], expected)
     np.testing.assert_allclose(result['mean_iou'], metrics.scores(expected).mean_iou, rtol=1e-6)
