@@ -29,7 +29,8 @@ class Pixels:
         return (images - tf.constant([*self.mean, *[0.0] * extra], images.dtype)) * self.scale
 
 
-UNIT_RANGE = Pixels(mean=(127.5, 127.5, 127.5), scale=2.0 / 255.0)  # [-1, 1]
+MID_GREY = (127.5, 127.5, 127.5)
+UNIT_RANGE = Pixels(mean=MID_GREY, scale=2.0 / 255.0)  # [-1, 1]
 MEAN_RGB = Pixels(mean=(123.15, 115.90, 103.06), scale=1.0)
 
 

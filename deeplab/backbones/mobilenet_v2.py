@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from deeplab.backbones.backbone import UNIT_RANGE, Backbone, BatchNorm, Features
+from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import conv2d, depthwise_conv2d
 from deeplab.strides import plan
@@ -77,6 +77,6 @@ def _inverted_residual(inputs, expansion, filters, stride, rate):
 
 BACKBONES = (
     Backbone(
-        name='mobilenet_v2', walk=mobilenet_v2, scope=SCOPE, pixels=UNIT_RANGE, pad_value=(127.5, 127.5, 127.5),
+        name='mobilenet_v2', walk=mobilenet_v2, scope=SCOPE, pixels=UNIT_RANGE, pad_value=MID_GREY,
         batch_norm=BatchNorm(decay=0.997, epsilon=1e-3), output_strides=(1, 2, 4, 8, 16, 32)),
 )

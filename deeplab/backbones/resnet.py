@@ -1,0 +1,148 @@
+"""ResNet v1 (He et al., 2016), its beta variants, and v2 (pre-activation), in slim's names.
+
+As in slim, the *last* unit of a block carries its stride. Beta variants have three 3x3 convolutions for the 7x7.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.strides import plan
+
+
+class Variant(NamedTuple):
+    """A ResNet by its row of the paper's table 1."""
+
+    scope: str
+    unit: Callable
+    units: tuple[int, ...]  # of blocks 1 to 4
+    root: tuple[int, ...]  # filters: of one 7x7 convolution, or of three 3x3 ones
+
+
+WIDTHS = (64, 128, 256, 512)  # of blocks 1 to 4; the cascaded ones repeat the last
+ROOT_STRIDE = 4
+BOTTLENECK_EXPANSION = 4
+
+
+def lite_bottleneck_v1(inputs, width, stride, rate):
+    """Two 3x3 convolutions, both dilated; returns (output, residual)."""
+    with tf.variable_scope('lite_bottleneck_v1'):
+        shortcut = _shortcut(inputs, inputs, width, stride, batch_norm)
+        net = conv2d(inputs, width, 3, scope='conv1', rate=rate)
+        residual = conv2d(net, width, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED', activation=None)
+        return tf.nn.relu(shortcut + residual), residual
+
+
+def bottleneck_v1(inputs, width, stride, rate):
+    """1x1, 3x3, 1x1 convolutions; returns (output, residual)."""
+    with tf.variable_scope('bottleneck_v1'):
+        depth = width * BOTTLENECK_EXPANSION
+        shortcut = _shortcut(inputs, inputs, depth, stride, batch_norm)
+        net = conv2d(inputs, width, 1, scope='conv1')
+        net = conv2d(net, width, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED')
+        residual = conv2d(net, depth, 1, scope='conv3', activation=None)
+        return tf.nn.relu(shortcut + residual), residual
+
+
+def bottleneck_v2(inputs, width, stride, rate):
+    """Batch norm and ReLU before each convolution; returns (output, output of conv1)."""
+    with tf.variable_scope('bottleneck_v2'):
+        depth = width * BOTTLENECK_EXPANSION
+        preact = tf.nn.relu(batch_norm(inputs, scope='preact'))
+        shortcut = _shortcut(inputs, preact, depth, stride, biases)
+        reduced = conv2d(preact, width, 1, scope='conv1')
+        net = conv2d(reduced, width, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED')
+        return shortcut + conv2d(net, depth, 1, scope='conv3', normalizer=biases, activation=None), reduced
+
+
+def _shortcut(identity, projected, depth, stride, normalizer):
+    if identity.shape.as_list()[-1] == depth:
+        return identity if stride == 1 else identity[:, ::stride, ::stride]
+    return conv2d(projected, depth, 1, scope='shortcut', stride=stride, normalizer=normalizer, activation=None)
+
+
+def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded_blocks=0) -> Features:
+    """`multi_grid` multiplies the rates of the units of block 4 and of the cascaded ones (DeepLabv3, section 3.2.1).
+
+    `cascaded_blocks` repeats block 4 as block5, block6, ... (section 3.2: 3 times). No released checkpoint has them;
+    they live in a scope of their own, `cascade`, so that ImageNet weights still cover the whole backbone.
+    """
+    blocks = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
+    widths = [*WIDTHS, *[WIDTHS[-1]] * cascaded_blocks]
+    strides = [s for i, n in enumerate(blocks) for s in [1] * (n - 1) + [2 if i < len(blocks) - 1 else 1]]
+    layers = iter(plan([ROOT_STRIDE, *strides], output_stride)[1:])
+    grid = _grid(variant, multi_grid)
+    taps = {}
+    preactivated = variant.unit is bottleneck_v2
+    with slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
+        with tf.variable_scope(variant.scope):
+            net = _root(images, variant.root, preactivated)
+        for i, (units, width) in enumerate(zip(blocks, widths, strict=True)):
+            with tf.variable_scope(variant.scope if i < len(WIDTHS) else 'cascade'), tf.variable_scope(f'block{i + 1}'):
+                ends = []
+                for j in range(units):
+                    stride, rate = next(layers)
+                    with tf.variable_scope(f'unit_{j + 1}'):
+                        net, end = variant.unit(net, width, stride, rate * (grid[j] if i >= 3 else 1))
+                    ends.append(end)
+            # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
+            taps[ROOT_STRIDE << i] = ends[-1] if preactivated else ends[-2]
+        if preactivated:
+            with tf.variable_scope(variant.scope):
+                net = tf.nn.relu(batch_norm(net, scope='postnorm'))
+    return Features(net, {stride: taps[stride] for stride in (4, 8, 16)})
+
+
+def _root(images, filters, preactivated):
+    if len(filters) == 1:
+        bare = {'normalizer': biases, 'activation': None} if preactivated else {}
+        net = conv2d(images, filters[0], 7, scope='conv1', stride=2, padding='FIXED', **bare)
+    else:
+        net = images
+        for i, (depth, stride) in enumerate(zip(filters, (2, 1, 1), strict=True), 1):
+            net = conv2d(net, depth, 3, scope=f'conv1_{i}', stride=stride, padding='FIXED')
+    return tf.nn.max_pool2d(net, 3, 2, 'SAME')
+
+
+def _grid(variant, multi_grid):
+    units = variant.units[-1]
+    if multi_grid is not None and len(multi_grid) != units:
+        raise ValueError(f'multi_grid is {list(multi_grid)}; block 4 of {variant.scope} has {units} units')
+    return multi_grid or [1] * units
+
+
+PLAIN_ROOT = (64,)
+V1_BATCH_NORM = BatchNorm(decay=0.95, epsilon=1e-5)
+V2_BATCH_NORM = BatchNorm(decay=0.997, epsilon=1e-5)
+
+
+def _backbone(name, variant, pixels, pad_value, constants):
+    return Backbone(
+        name=name, walk=functools.partial(resnet, variant), scope=variant.scope, pixels=pixels, pad_value=pad_value,
+        batch_norm=constants, output_strides=(4, 8, 16, 32))
+
+
+def _v1(name, unit, units, pad_value, beta_root):
+    """The plain variant and the beta one, which share their scope."""
+    return (
+        _backbone(name, Variant(name, unit, units, PLAIN_ROOT), MEAN_RGB, pad_value, V1_BATCH_NORM),
+        _backbone(f'{name}_beta', Variant(name, unit, units, beta_root), UNIT_RANGE, MID_GREY, V1_BATCH_NORM))
+
+
+def _v2(name, units):
+    """slim's v2 checkpoints were trained with Inception's preprocessing."""
+    return _backbone(name, Variant(name, bottleneck_v2, units, PLAIN_ROOT), UNIT_RANGE, MID_GREY, V2_BATCH_NORM)
+
+
+BACKBONES = (
+    # The released code subtracts the mean for resnet_v1_18 but pads its inputs with grey.
+    *_v1('resnet_v1_18', lite_bottleneck_v1, (2, 2, 2, 2), MID_GREY, (16, 16, 32)),
+    *_v1('resnet_v1_50', bottleneck_v1, (3, 4, 6, 3), MEAN_RGB.mean, (64, 64, 128)),
+    *_v1('resnet_v1_101', bottleneck_v1, (3, 4, 23, 3), MEAN_RGB.mean, (64, 64, 128)),
+    _v2('resnet_v2_50', (3, 4, 6, 3)),
+    _v2('resnet_v2_101', (3, 4, 23, 3)),
+    _v2('resnet_v2_152', (3, 8, 36, 3)),
+)
