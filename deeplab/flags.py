@@ -1,0 +1,142 @@
+"""Command lines: short flags, and any recipe field as `--section.field value`.
+
+The four mains share this. Dashes and underscores are alike; an unknown flag is answered with the nearest names.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deeplab import recipe as recipes
+from deeplab.schema import Recipe
+
+# Flags that everyone types, by the field that they set.
+SHORT = {
+    'dataset': 'data.dataset',
+    'data_dir': 'data.data_dir',
+    'init': 'init.checkpoint',
+    'batch_size': 'train.batch_size',
+    'max_steps': 'train.max_steps',
+    'learning_rate': 'schedule.learning_rate',
+    'output_stride': 'model.output_stride',
+    'precision': 'train.precision',
+    'seed': 'train.seed',
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that knows the fields of a recipe besides its own flags."""
+
+    def __init__(self, description: str, short: Sequence[str] = tuple(SHORT)):
+        super().__init__(description=description, epilog=_field_help(), allow_abbrev=False,
+                         formatter_class=argparse.RawDescriptionHelpFormatter)
+        fields = recipes.fields()
+        for flag in short:
+            doc = fields[SHORT[flag]].metadata['doc']
+            self.add_argument(f'--{flag}', dest=SHORT[flag], metavar='X', default=argparse.SUPPRESS,
+                              help=f'{doc} ({SHORT[flag]})')
+
+    def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, dict[str, str]]:
+        """The main's own flags, and the overrides of recipe fields by path.
+
+        Exits with status 2 and the nearest names where a flag is unknown.
+        """
+        own, overrides = _split([_underscored(a) for a in (sys.argv[1:] if argv is None else argv)], self.error)
+        namespace, unknown = self.parse_known_args(own)
+        if unknown:
+            self.error(f'unknown argument {unknown[0]}; {recipes.nearest(unknown[0], self._option_string_actions)}')
+        for name in [n for n in vars(namespace) if '.' in n]:
+            overrides[name] = getattr(namespace, name)
+            delattr(namespace, name)
+        return namespace, overrides
+
+
+def _underscored(argument: str) -> str:
+    """--Some-flag=some-value -> --Some_flag=some-value."""
+    if not argument.startswith('--'):
+        return argument
+    flag, equals, value = argument[2:].partition('=')
+    return '--' + flag.replace('-', '_') + equals + value
+
+
+def _split(argv: Sequence[str], error) -> tuple[list[str], dict[str, str]]:
+    """Separates `--section.field value` and `--section.field=value` from everything else."""
+    own: list[str] = []
+    overrides: dict[str, str] = {}
+    arguments = iter(argv)
+    for argument in arguments:
+        flag, equals, value = argument.partition('=')
+        if not (flag.startswith('--') and '.' in flag):
+            own.append(argument)
+            continue
+        value = value if equals else next(arguments, None)
+        if value is None:
+            error(f'{flag} needs a value')
+        overrides[flag[2:]] = value
+    return own, overrides
+
+
+def _field_help() -> str:
+    lines = ['fields of a recipe, each a flag --section.field VALUE (default, meaning):']
+    for path, field in recipes.fields().items():
+        default = recipes.get(Recipe(), path)
+        lines.append(f'  --{path:<34} {str(default):<14} {field.metadata["doc"]}')
+    return '\n'.join(lines)
+
+
+def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, str]) -> Recipe:
+    """The recipe of a command: the named one, else the one that model_dir was trained with, else the defaults."""
+    saved = Path(model_dir or '.') / 'recipe.json'
+    if name:
+        chosen = recipes.load(name)
+    elif model_dir and saved.exists():
+        chosen = recipes.read_json(saved)
+    else:
+        chosen = Recipe()
+    return recipes.override(chosen, overrides)
+
+
+def trained_parser(description: str) -> Parser:
+    """The parser of a main that works from trained weights: which model, and which checkpoint of it."""
+    parser = Parser(description, short=('dataset',))
+    parser.add_argument('--model_dir', help='a folder that train.py wrote; its recipe.json says what the model is')
+    parser.add_argument('--recipe', help='a row of deeplab/recipes, or a TOML file with one row')
+    parser.add_argument('--checkpoint', default='latest',
+                        help='latest or best of model_dir, or the path of a checkpoint; default latest')
+    parser.add_argument('--output_stride', dest='evaluation.output_stride', metavar='X', default=argparse.SUPPRESS,
+                        help='output stride to predict with (evaluation.output_stride)')
+    return parser
+
+
+def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: dict[str, str]) -> Recipe:
+    """The recipe of trained weights; one named for a model_dir must describe the model that is in there."""
+    saved = Path(model_dir or '.') / 'recipe.json'
+    if not name and not (model_dir and saved.exists()):
+        raise ValueError(f'{saved} does not exist: name the --recipe that the weights were trained with' if model_dir
+                         else 'give --model_dir, or --recipe with --checkpoint')
+    chosen = choose_recipe(name, model_dir, overrides)
+    if name and model_dir and saved.exists():
+        changes = [line for line in recipes.difference(recipes.read_json(saved), chosen)
+                   if line.startswith(('model.', 'data.dataset:'))]
+        if changes:
+            raise ValueError(f'{model_dir} was trained with another model than {name}:\n  ' + '\n  '.join(changes) +
+                             '\nWithout --recipe its own is taken.')
+    return chosen
+
+
+def guarded(main) -> int:
+    """Runs a main; what a user can mend is one line, not a traceback: status 2, or 1 for a training that failed."""
+    # Here as well as in compat: `datasets` may be what imports TensorFlow first.
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    try:
+        return main()
+    except (ValueError, FileNotFoundError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if type(error).__name__ != 'TrainingFailed':
+            raise
+        print(f'error: {error}', file=sys.stderr)
+        return 1
