@@ -1,0 +1,143 @@
+"""Trains a Run with `tf.estimator.train_and_evaluate`, after everything that can be checked beforehand was checked."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from datasets import input_fn
+from datasets.progress import Progress
+from deeplab import hooks, optimizer
+from deeplab.compat import estimator, tensorflow, tf
+from deeplab.devices import session_config
+from deeplab.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
+from deeplab.model_fn import MODES, WarmStart, model_fn
+from deeplab.run import Run
+from pretrained import restore
+
+SMALLEST_BATCH_NORM_BATCH = 8
+
+
+def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None = None,
+          allow_recipe_change: bool = False) -> int:
+    """Trains until `train.max_steps`, from the newest checkpoint of model_dir if there is one.
+
+    Returns:
+      0 when the run is complete, 143 or 130 when SIGTERM or SIGINT ended it (a checkpoint of the last step is written).
+
+    Raises:
+      ValueError: something about recipe, data, checkpoint or model_dir is wrong; nothing was changed.
+      TrainingFailed: the loss or the weights are not finite.
+    """
+    recipe = run.recipe
+    train_index = input_fn.index_records(recipe.data.data_dir, recipe.data.train_split)
+    eval_index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split)
+    stop = hooks.StopSignal()
+    with locked(model_dir):
+        ensure_usable(model_dir)
+        warm_start = _initialise(run, model_dir)
+        keep_recipe(model_dir, recipe, allow_recipe_change)
+        replicas = strategy.num_replicas_in_sync if strategy else 1
+        _announce(run, model_dir, train_index, eval_index, replicas)
+        if latest_step(model_dir) >= recipe.train.max_steps:
+            say(f'{model_dir} is at step {latest_step(model_dir)}, train.max_steps is {recipe.train.max_steps}: '
+                f'nothing to train')
+            return 0
+        stop.install()
+        chosen = make_estimator(run, model_dir, strategy, warm_start)
+        training = estimator.TrainSpec(_train_input(run, model_dir, train_index), recipe.train.max_steps,
+                                       hooks=_train_hooks(run, model_dir, replicas, stop))
+        evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, name=None, start_delay_secs=0,
+                                        throttle_secs=recipe.train.eval_secs,
+                                        hooks=_eval_hooks(run, model_dir, eval_index, stop),
+                                        exporters=[BestCheckpoint(model_dir)])
+        try:
+            estimator.train_and_evaluate(chosen, training, evaluation)
+        except hooks.Terminated:
+            say('stopped during an evaluation; the checkpoint of the last step is written')
+    return stop.exit_status
+
+
+def make_estimator(run: Run, model_dir: Path, strategy: tf.distribute.Strategy | None = None,
+                   warm_start: WarmStart | None = None) -> estimator.Estimator:
+    """The Estimator of a Run; the same for training, evaluation, prediction and export."""
+    options = run.recipe.train
+    if options.deterministic:
+        tensorflow.config.experimental.enable_op_determinism()
+    config = estimator.RunConfig(
+        model_dir=str(model_dir), tf_random_seed=options.seed, save_summary_steps=options.summary_steps,
+        keep_checkpoint_max=options.keep_checkpoints, log_step_count_steps=None, train_distribute=strategy,
+        session_config=session_config(options.precision))
+    return estimator.Estimator(model_fn, config=config, params={'run': run, 'warm_start': warm_start})
+
+
+def model_variables(run: Run) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a Run's variables (without optimizer slots), from a graph built for this and thrown away."""
+    with tf.Graph().as_default():
+        height, width = run.recipe.data.crop_size
+        features = {'image': tf.placeholder(tf.float32, [1, height, width, 3])}
+        model_fn(features, None, MODES.PREDICT, {'run': run})
+        return {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
+
+
+def _initialise(run: Run, model_dir: Path) -> WarmStart | None:
+    """What the weights start from; says it, and refuses a checkpoint that doesn't fit."""
+    variables = model_variables(run)
+    existing = tf.train.latest_checkpoint(str(model_dir))
+    source = run.recipe.init.checkpoint
+    if existing:
+        restore.check_compatible(existing, variables)
+        if source:
+            say(f'{model_dir} holds a checkpoint (step {latest_step(model_dir)}): resuming from it, initialisation '
+                f'from {source} is skipped')
+        return None
+    if not source:
+        say('no init.checkpoint: training starts from random weights')
+        return None
+    report = restore.plan(restore.locate(source), variables, scope=run.backbone.scope,
+                          exclude=() if run.recipe.init.head else optimizer.LAST_LAYERS)
+    say(report.text())
+    return WarmStart(report.prefix, restore.assignment_map(report))
+
+
+def _announce(run: Run, model_dir: Path, train_index, eval_index, replicas: int) -> None:
+    recipe = run.recipe
+    batch = recipe.train.batch_size
+    say(f'{recipe.name}: {recipe.model.net} on {recipe.model.backbone}, {run.dataset.name} '
+        f'({train_index.num_examples} {recipe.data.train_split}, {eval_index.num_examples} {recipe.data.eval_split} '
+        f'images, {run.num_classes} classes) -> {model_dir}')
+    say(f'batch: {batch} images per replica x {replicas} replica{"s" * (replicas > 1)} = {batch * replicas} per step; '
+        f'steps {latest_step(model_dir)} to {recipe.train.max_steps} are '
+        f'{recipe.train.max_steps * batch * replicas / train_index.num_examples:.1f} epochs in all')
+    if recipe.batch_norm.mode == 'train' and batch < SMALLEST_BATCH_NORM_BATCH:
+        say(f'warning: batch norm is trained on {batch} images per replica; below {SMALLEST_BATCH_NORM_BATCH} its '
+            f'statistics are poor (the papers used 12 to 16). Consider --batch_norm.mode freeze_statistics or a larger '
+            f'batch')
+
+
+def _train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex) -> Callable:
+    def build(input_context=None):
+        context = input_context or tf.distribute.InputContext()
+        return input_fn.train_dataset(
+            index, run.augmentation, batch_size=run.recipe.train.batch_size, seed=run.recipe.train.seed,
+            start_step=latest_step(model_dir), max_steps=run.recipe.train.max_steps,
+            ignore_label=run.dataset.ignore_label, num_replicas=context.num_replicas_in_sync,
+            pipeline=context.input_pipeline_id, num_pipelines=context.num_input_pipelines)
+    return build
+
+
+def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
+    return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)
+
+
+def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal) -> list:
+    options = run.recipe.train
+    # The order matters: a NaN is found before the saver could write it.
+    return [hooks.StopOnNan(),
+            hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop),
+            hooks.Console(str(model_dir), options.log_steps, options.max_steps, options.batch_size * replicas),
+            hooks.StopOnSignal(stop)]
+
+
+def _eval_hooks(run: Run, model_dir: Path, index: input_fn.RecordIndex, stop: hooks.StopSignal) -> list:
+    return [hooks.EvalProgress(lambda: Progress(index.num_examples, 'evaluating')),
+            hooks.EvalPictures(str(model_dir / 'eval'), run.recipe.train.eval_images, run.dataset.class_names),
+            hooks.StopOnSignal(stop, evaluating=True)]
