@@ -2,47 +2,24 @@
 
 import argparse
 import functools
-import hashlib
-import json
+import itertools
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from datasets import images, labels, records, registry
+from datasets import images, labels, manifest, records, registry
 from datasets.layouts import Pair, Problem, find_pairs, present_splits
+from datasets.manifest import Pixels
 from datasets.parallel import ordered_map
 from datasets.progress import Progress
 from datasets.registry import Dataset
 
 NUM_SHARDS = 4
-TOOL = 'datasets.convert 1'
-
-
-class Checked(NamedTuple):
-    """What the first pass finds in a pair: problems, or size and pixels per id (int64 [256])."""
-
-    problems: tuple[Problem, ...]
-    height: int = 0
-    width: int = 0
-    pixels: np.ndarray | None = None
-
-
-@dataclass
-class Summary:
-    """What the manifest tells about a split's pixels."""
-
-    sizes: set[tuple[int, int]] = field(default_factory=set)
-    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
-
-    def add(self, checked: Checked) -> None:
-        self.sizes.add((checked.height, checked.width))
-        self.pixels += checked.pixels
 
 
 def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, splits: Sequence[str] = (), *,
@@ -54,32 +31,35 @@ def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, spli
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     workers = workers or os.cpu_count() or 1
-    splits = tuple(splits) or present_splits(dataset, data_dir) or tuple(dataset.splits)[:1]
+    # With no list at all the first split goes on, to fail with what was looked for.
+    splits = tuple(dict.fromkeys(splits)) or present_splits(dataset, data_dir) or tuple(dataset.splits)[:1]
     if not overwrite:
         _refuse_existing(output_dir, splits)
     pairs = _find_all(dataset, data_dir, splits)
-    summaries = {split: Summary() for split in splits}
-    _check_all(dataset, pairs, summaries, workers)
+    pixels = _check_all(dataset, pairs, workers)
     output_dir.mkdir(parents=True, exist_ok=True)
     manifests = {}
     for split in splits:
-        with tempfile.TemporaryDirectory(prefix='.convert-', dir=output_dir) as work:
-            work = Path(work)
-            manifests[split] = _write_split(dataset, split, pairs[split], summaries[split], work, num_shards, workers)
+        with tempfile.TemporaryDirectory(prefix='.convert-', dir=output_dir) as name:
+            work = Path(name)
+            shards = _write_shards(dataset, split, pairs[split], work, num_shards, workers)
+            ids = [pair.id for pair in pairs[split]]
+            manifests[split] = manifest.build(dataset, split, ids, pixels[split], shards)
+            manifest.write(work / manifest.file_name(split), manifests[split])
             _publish(work, output_dir, split)
     return manifests
 
 
 def _refuse_existing(output_dir: Path, splits: Sequence[str]) -> None:
-    existing = [str(path) for split in splits for path in _published(output_dir, split)]
+    existing = [path for split in splits for path in _published(output_dir, split)]
     if existing:
         raise ValueError(f'{existing[0]} exists: give another --output_dir, or --overwrite to replace '
                          f'{", ".join(splits)} in this one')
 
 
 def _published(output_dir: Path, split: str) -> list[Path]:
-    manifest = output_dir / records.manifest_name(split)
-    return [*records.find_shards(output_dir, split), *([manifest] if manifest.exists() else [])]
+    path = output_dir / manifest.file_name(split)
+    return [*records.find_shards(output_dir, split), *([path] if path.exists() else [])]
 
 
 def _find_all(dataset: Dataset, data_dir: Path, splits: Sequence[str]) -> dict[str, list[Pair]]:
@@ -91,24 +71,40 @@ def _find_all(dataset: Dataset, data_dir: Path, splits: Sequence[str]) -> dict[s
     return pairs
 
 
-def _check_all(dataset: Dataset, pairs: dict[str, list[Pair]], summaries: dict[str, Summary], workers: int) -> None:
-    problems = []
-    for split, summary in summaries.items():
-        with Progress(len(pairs[split]), f'checking {dataset.name} {split}') as progress:
-            for checked in ordered_map(functools.partial(check_pair, dataset), pairs[split], workers):
-                if checked.problems:
-                    problems += checked.problems
-                else:
-                    summary.add(checked)
-                progress.update()
-    # Splits overlap (trainval holds train), and a file needs naming once.
-    _raise(list(dict.fromkeys(problems)))
+def _check_all(dataset: Dataset, pairs: dict[str, list[Pair]], workers: int) -> dict[str, Pixels]:
+    pixels, problems = {split: Pixels() for split in pairs}, []
+    check = functools.partial(check_pair, dataset)
+    for split in pairs:
+        for checked in _with_progress(f'checking {dataset.name} {split}', check, pairs[split], workers):
+            if checked.problems:
+                problems += checked.problems
+            else:
+                pixels[split].add(checked.size, checked.pixels)
+    _raise(problems)
+    return pixels
 
 
 def _raise(problems: list[Problem]) -> None:
+    # Splits overlap (trainval holds train), and a file needs naming once.
+    problems = list(dict.fromkeys(problems))
     if problems:
         listed = '\n  '.join(map(str, problems))
         raise ValueError(f'nothing was written: {len(problems)} problem(s) in the data\n  {listed}')
+
+
+def _with_progress(label: str, function, pairs: list[Pair], workers: int) -> Iterable:
+    with Progress(len(pairs), label) as progress:
+        for result in ordered_map(function, pairs, workers):
+            progress.update()
+            yield result
+
+
+class Checked(NamedTuple):
+    """What is wrong with a pair, or its (height, width) and pixels per id (int64 [256])."""
+
+    problems: tuple[Problem, ...]
+    size: tuple[int, int] | None = None
+    pixels: np.ndarray | None = None
 
 
 def check_pair(dataset: Dataset, pair: Pair) -> Checked:
@@ -122,16 +118,17 @@ def check_pair(dataset: Dataset, pair: Pair) -> Checked:
         ids = labels.read(pair.label, dataset)
     except (ValueError, OSError) as error:
         problems.append(Problem(pair.label, _reason(error)))
-    if size and ids is not None and ids.shape != size:
-        (height, width), (rows, columns) = size, ids.shape
-        problems.append(Problem(pair.label, f'is {columns}x{rows} but its image {pair.image} is {width}x{height}'))
     if problems:
         return Checked(tuple(problems))
-    return Checked((), *size, np.bincount(ids.ravel(), minlength=256))
+    if ids.shape != size:
+        (height, width), (rows, columns) = size, ids.shape
+        reason = f'is {columns}x{rows} but its image {pair.image} is {width}x{height}'
+        return Checked((Problem(pair.label, reason),))
+    return Checked((), size, np.bincount(ids.ravel(), minlength=256))
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return getattr(error, 'strerror', None) or str(error)
 
 
 def read_pair(dataset: Dataset, pair: Pair) -> records.Record:
@@ -139,63 +136,29 @@ def read_pair(dataset: Dataset, pair: Pair) -> records.Record:
     image, image_format, height, width = images.encoded_rgb(pair.image)
     ids = labels.read(pair.label, dataset)
     if ids.shape != (height, width):
-        raise ValueError(f'{pair.label}: changed during the conversion')
+        raise ValueError(f'{pair.label} or its image changed during the conversion')
     return records.Record(pair.id, image, image_format, height, width, labels.encode(ids))
 
 
-def _write_split(dataset: Dataset, split: str, pairs: list[Pair], summary: Summary, work: Path, num_shards: int,
-                 workers: int) -> dict:
+def _write_shards(dataset: Dataset, split: str, pairs: list[Pair], work: Path, num_shards: int, workers: int
+                  ) -> list[dict]:
+    """Shards of nearly equal numbers of consecutive examples; returns their manifest entries."""
     num_shards = min(num_shards, len(pairs))
     bounds = [len(pairs) * shard // num_shards for shard in range(num_shards + 1)]
+    read = functools.partial(read_pair, dataset)
+    stream = iter(_with_progress(f'writing {dataset.name} {split}', read, pairs, workers))
     shards = []
-    with Progress(len(pairs), f'writing {dataset.name} {split}') as progress:
-        stream = _counted(ordered_map(functools.partial(read_pair, dataset), pairs, workers), progress)
-        for shard, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
-            path = work / records.shard_name(split, shard, num_shards)
-            records.write_shard(path, (next(stream) for _ in range(stop - start)))
-            shards.append({'name': path.name, 'records': stop - start, 'bytes': path.stat().st_size,
-                           'sha256': _sha256(path)})
-    manifest = _manifest(dataset, split, [pair.id for pair in pairs], summary, shards)
-    (work / records.manifest_name(split)).write_text(json.dumps(manifest, indent=1) + '\n', encoding='utf-8')
-    return manifest
-
-
-def _counted(stream: Iterator, progress: Progress) -> Iterator:
-    for item in stream:
-        progress.update()
-        yield item
-
-
-def _sha256(path: Path) -> str:
-    with path.open('rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-def _manifest(dataset: Dataset, split: str, ids: list[str], summary: Summary, shards: list[dict]) -> dict:
-    heights, widths = zip(*summary.sizes, strict=True)
-    class_pixels = summary.pixels[:dataset.num_classes].copy()
-    if dataset.ignore_label < dataset.num_classes:
-        class_pixels[dataset.ignore_label] = 0
-    return {
-        'dataset': dataset.name,
-        'split': split,
-        'num_examples': len(ids),
-        'published_num_examples': dataset.splits[split].num_images,
-        'height': [min(heights), max(heights)],
-        'width': [min(widths), max(widths)],
-        'class_names': list(dataset.class_names),
-        'class_pixels': class_pixels.tolist(),
-        'ignore_label': dataset.ignore_label,
-        'ignored_pixels': int(summary.pixels[dataset.ignore_label]),
-        'list_sha256': hashlib.sha256('\n'.join(ids).encode()).hexdigest(),
-        'shards': shards,
-        'tool': TOOL,
-    }
+    for shard in range(num_shards):
+        path = work / records.shard_name(split, shard, num_shards)
+        count = records.write_shard(path, itertools.islice(stream, bounds[shard + 1] - bounds[shard]))
+        shards.append(manifest.shard_entry(path, count))
+    next(stream, None)  # Lets the progress say that it's done.
+    return shards
 
 
 def _publish(work: Path, output_dir: Path, split: str) -> None:
     """Replaces the split's files by those in `work`; the manifest goes last, so that a cut in between is noticed."""
-    new = sorted(work.iterdir(), key=lambda path: path.name == records.manifest_name(split))
+    new = sorted(work.iterdir(), key=lambda path: path.name == manifest.file_name(split))
     names = {path.name for path in new}
     for old in _published(output_dir, split):
         if old.name not in names:
@@ -212,21 +175,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset = registry.load(options.dataset)
         manifests = convert(dataset, options.data_dir, options.output_dir, options.splits,
                             num_shards=options.num_shards, workers=options.workers, overwrite=options.overwrite)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
-    for split, manifest in manifests.items():
-        _report(dataset, split, manifest, options.output_dir)
+    for split, written in manifests.items():
+        _report(split, written, options.output_dir)
     return 0
 
 
-def _report(dataset: Dataset, split: str, manifest: dict, output_dir: str) -> None:
-    count, published = manifest['num_examples'], manifest['published_num_examples']
-    if published and count != published:
-        print(f'warning: {dataset.name} {split} has {count} examples, not the published {published}', file=sys.stderr)
-    shards = manifest['shards']
-    megabytes = sum(shard['bytes'] for shard in shards) / 1e6
-    print(f'{dataset.name} {split}: {count} examples, {len(shards)} shards, {megabytes:.1f} MB in {output_dir}')
+def _report(split: str, written: dict, output_dir: str) -> None:
+    name, count, published = written['dataset'], written['num_examples'], written['published_num_examples']
+    if count != published:
+        print(f'warning: {name} {split} has {count} examples, not the published {published}', file=sys.stderr)
+    megabytes = sum(shard['bytes'] for shard in written['shards']) / 1e6
+    print(f'{name} {split}: {count} examples, {len(written["shards"])} shards, {megabytes:.1f} MB in {output_dir}')
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -235,13 +197,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--data_dir', required=True, help='the unpacked dataset')
     parser.add_argument('--output_dir', required=True, help='where the shards and manifests go')
     parser.add_argument('--splits', nargs='+', default=(), help='default: every split that data_dir has a list of')
-    parser.add_argument('--num_shards', type=_positive, default=NUM_SHARDS, help='per split; default %(default)s')
-    parser.add_argument('--workers', type=_positive, help='processes; default one per core')
+    parser.add_argument('--num_shards', type=positive, default=NUM_SHARDS, help='per split; default %(default)s')
+    parser.add_argument('--workers', type=positive, help='processes; default one per core')
     parser.add_argument('--overwrite', action='store_true', help='replace what output_dir holds of these splits')
     return parser
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """An argument type: an integer above 0."""
     if int(text) < 1:
         raise ValueError
     return int(text)

@@ -31,56 +31,47 @@ def opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
         yield image, data
 
 
+def load(image: Image.Image, data: bytes) -> None:
+    """Decodes all pixels of an opened image; ValueError when the file is truncated or damaged."""
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ValueError(f'the file is truncated or damaged ({error})') from error
+    # Pillow is content with the pixels; libpng, which TensorFlow decodes with, wants the end mark too.
+    if image.format == 'PNG' and PNG_END not in data:
+        raise ValueError('the file is truncated')
+
+
 def check(path: Path) -> tuple[int, int]:
-    """Decodes the whole image and returns (height, width)."""
+    """Decodes the whole image and returns (height, width); ValueError tells why it can't become a record."""
     with opened(path) as (image, data):
-        _decoded(image)
-        if _kept(image) and not _is_complete(data):
-            raise ValueError('the file is truncated')
+        if image.mode in ('I', 'F'):
+            raise ValueError(f'mode {image.mode} has no known range: save the image as 8-bit RGB')
+        load(image, data)
         return image.height, image.width
 
 
 def encoded_rgb(path: Path) -> tuple[bytes, str, int, int]:
-    """(bytes, 'jpeg' or 'png', height, width) of the image as 8-bit RGB.
+    """(bytes, 'jpeg' or 'png', height, width), as 8-bit RGB, of an image that has passed `check`.
 
     RGB JPEGs and 8-bit RGB PNGs keep their bytes. Others become PNGs: grey and palette expanded, alpha dropped, the
     high byte of 16 bits, the first frame of several. EXIF rotation is ignored, as in the published pipelines.
     """
     with opened(path) as (image, data):
-        if _kept(image):
+        if image.format in ('JPEG', 'PNG') and raw_mode(image) == 'RGB':
             return data, image.format.lower(), image.height, image.width
-        rgb = _decoded(image)
-        if rgb.mode.startswith('I;16'):
-            rgb = Image.fromarray((np.asarray(rgb) >> 8).astype(np.uint8))
+        load(image, data)
+        eight_bits = image
+        if image.mode.startswith('I;16'):
+            eight_bits = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         stream = io.BytesIO()
-        rgb.convert('RGB').save(stream, 'PNG')
+        eight_bits.convert('RGB').save(stream, 'PNG')
         return stream.getvalue(), 'png', image.height, image.width
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How the file stores a pixel, such as 'L;4' for four bits of grey that Pillow has scaled to eight."""
-    return image.tile[0][3] if image.format == 'PNG' and image.tile else image.mode
+    """How the file stores a pixel, such as 'L;4' for four bits of grey that Pillow stretches to eight.
 
-
-def _kept(image: Image.Image) -> bool:
-    return image.format in ('JPEG', 'PNG') and image.mode == 'RGB' and raw_mode(image) == 'RGB'
-
-
-def _decoded(image: Image.Image) -> Image.Image:
-    if image.mode in ('I', 'F'):
-        raise ValueError(f'mode {image.mode} has no known range: save the image as 8-bit RGB')
-    load(image)
-    return image
-
-
-def load(image: Image.Image) -> None:
-    """Decodes all pixels, or raises ValueError."""
-    try:
-        image.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ValueError(f'the file is truncated or damaged ({error})') from error
-
-
-def _is_complete(data: bytes) -> bool:
-    # Pillow is satisfied with the pixels; libpng, which TensorFlow decodes with, also wants the end mark.
-    return data[:2] == b'\xff\xd8' or PNG_END in data
+    Only before the pixels are loaded.
+    """
+    return image.tile[0][3] if image.format == 'PNG' else image.mode

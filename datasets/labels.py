@@ -25,13 +25,13 @@ def read(path: Path, dataset: Dataset) -> np.ndarray:
 
 def decode(path: Path) -> np.ndarray:
     """The ids as the file stores them: an integer array [height, width]."""
-    with images.opened(path) as (image, _):
+    with images.opened(path) as (image, data):
         if image.format == 'JPEG':
             raise ValueError('a JPEG cannot hold labels: its compression changes ids')
         if image.mode not in INDEX_MODES:
             raise ValueError(f'mode {image.mode} holds colours, not ids: save the label as a palette or greyscale PNG')
         stretch = GREY_STRETCH.get(images.raw_mode(image), 1)
-        images.load(image)
+        images.load(image, data)
         raw = np.asarray(image)
     return raw.astype(np.uint8) if raw.dtype == bool else raw // raw.dtype.type(stretch)
 

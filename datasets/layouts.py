@@ -66,7 +66,11 @@ def _find_list(dataset: Dataset, data_dir: Path, split: str) -> tuple[Path, Path
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     # 'utf-8-sig' and strip: lists edited on Windows have a byte-order mark and CRLF.
-    for number, line in enumerate(path.read_text(encoding='utf-8-sig').splitlines(), start=1):
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: not UTF-8 text') from error
+    for number, line in enumerate(text.split('\n'), start=1):
         if line.strip():
             yield number, line.strip()
 

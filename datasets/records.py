@@ -34,10 +34,6 @@ def shard_name(split: str, shard: int, num_shards: int) -> str:
     return f'{split}-{shard:05d}-of-{num_shards:05d}.tfrecord'
 
 
-def manifest_name(split: str) -> str:
-    return f'{split}.manifest.json'
-
-
 def find_shards(record_dir: Path, split: str) -> tuple[Path, ...]:
     """The split's shards in order: official names, with or without '.tfrecord', or seed 002's '<split>.record'."""
     pattern = re.compile(re.escape(split) + r'(-\d+-of-\d+(\.tfrecord)?|\.record|\.tfrecord)')
@@ -92,14 +88,17 @@ def _first(features: dict, key: str, default):
 
 
 def write_shard(path: Path, records: Iterable[Record]) -> int:
-    """Writes the records and returns their number."""
+    """Writes the records and returns their number; ValueError when the disk won't take them."""
     import tensorflow as tf
 
     count = 0
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in records:
-            writer.write(serialize(record))
-            count += 1
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in records:
+                writer.write(serialize(record))
+                count += 1
+    except tf.errors.OpError as error:
+        raise ValueError(f'{path} cannot be written: {error.message}') from error
     return count
 
 
