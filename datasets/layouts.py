@@ -33,6 +33,8 @@ def present_splits(dataset: Dataset, data_dir: Path) -> tuple[str, ...]:
 
 def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair], list[Problem]]:
     """All pairs of a split in list order, and every problem met; ValueError when there is no such split or list."""
+    if dataset.layout.kind not in LAYOUTS:
+        raise ValueError(f'{dataset.name} has layout {dataset.layout.kind!r}: choose from {", ".join(LAYOUTS)}')
     if split not in dataset.splits:
         raise ValueError(f'{dataset.name} has no split {split!r}: choose from {", ".join(dataset.splits)}')
     found = _find_list(dataset, data_dir, split)

@@ -27,7 +27,9 @@ class Progress:
     def update(self, count: int = 1) -> None:
         self._done += count
         now = self._clock()
-        if now - self._last >= (TERMINAL_SECONDS if self._terminal else PLAIN_SECONDS):
+        interval = TERMINAL_SECONDS if self._terminal else PLAIN_SECONDS
+        # The line of the last item is left to close().
+        if self._done < self._total and now - self._last >= interval:
             self._last = now
             self._write(self._line(now))
 
