@@ -98,9 +98,9 @@ def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, 
     return recipes.override(chosen, overrides)
 
 
-def trained_parser(description: str) -> Parser:
+def trained_parser(description: str, short: Sequence[str]) -> Parser:
     """The parser of a main that works from trained weights: which model, and which checkpoint of it."""
-    parser = Parser(description, short=('dataset',))
+    parser = Parser(description, short)
     parser.add_argument('--model_dir', help='a folder that train.py wrote; its recipe.json says what the model is')
     parser.add_argument('--recipe', help='a row of deeplab/recipes, or a TOML file with one row')
     parser.add_argument('--checkpoint', default='latest',

@@ -1,0 +1,57 @@
+"""Evaluates a trained model on a split, at the original resolution, from one exact confusion matrix."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from datasets import input_fn
+from datasets.progress import Progress
+from deeplab import hooks, runner, trained
+from deeplab.compat import tensorflow
+from deeplab.results import Measurement
+from deeplab.run import Run
+from deeplab.schema import Evaluation
+from deeplab.trained import Trained
+from pretrained import restore
+
+
+def evaluate(model: Trained, model_dir: Path | None = None) -> Measurement:
+    """Runs the recipe's evaluation split through the recipe's protocol.
+
+    With a model_dir, scores and pictures go to TensorBoard, into a folder per split and protocol, so that curves of
+    different protocols don't mix.
+
+    Raises:
+      ValueError: the records are missing, empty or damaged.
+    """
+    run = model.run
+    recipe = run.recipe
+    index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split)
+    name = f'{recipe.data.eval_split}_{protocol_name(recipe.evaluation, run.eval_output_stride)}'
+    watching = [hooks.EvalProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
+    if model_dir is not None:
+        watching.append(hooks.EvalPictures(str(model_dir / f'eval_{name}'), recipe.train.eval_images,
+                                           run.dataset.class_names))
+    start = time.monotonic()
+    with trained.folder_for_events(model_dir) as folder:
+        values = model.make_estimator(folder).evaluate(
+            runner.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix, name=name)
+    return Measurement(
+        recipe=recipe, dataset=run.dataset, output_stride=run.eval_output_stride,
+        confusion_matrix=np.asarray(values['confusion_matrix'], np.int64), num_images=index.num_examples,
+        list_sha256=index.manifest['list_sha256'] if index.manifest else None,
+        checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,
+        gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),
+        seconds=time.monotonic() - start)
+
+
+def num_images(run: Run) -> int:
+    """Images of the recipe's evaluation split."""
+    return input_fn.index_records(run.recipe.data.data_dir, run.recipe.data.eval_split).num_examples
+
+
+def protocol_name(evaluation: Evaluation, output_stride: int) -> str:
+    """Such as 'os16' or 'os8_0.5_1_1.5_flip'."""
+    scales = [] if evaluation.scales == (1.0,) else [f'{scale:g}' for scale in evaluation.scales]
+    return '_'.join([f'os{output_stride}', *scales, *(['flip'] if evaluation.flip else [])])

@@ -1,0 +1,49 @@
+"""Evaluate checkpoints on a split: per-class IoU at the original resolution, and a result JSON.
+
+    python evaluate.py --model_dir runs/camvid [--checkpoint latest|best|all|PATH] [--check]
+    python evaluate.py --recipe ROW --checkpoint PATH --data_dir records/voc2012
+
+Exit status: 0 done; 1 --check found the score outside the recipe's tolerance; 2 something is wrong with flags, recipe,
+data or checkpoint, or there is nothing to check against.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from deeplab import flags
+
+
+def main(argv=None) -> int:
+    parser = flags.trained_parser(__doc__, short=('dataset', 'data_dir', 'precision'))
+    parser.add_argument('--split', dest='data.eval_split', default=argparse.SUPPRESS, metavar='X',
+                        help="split to evaluate; default: the recipe's (data.eval_split)")
+    parser.add_argument('--check', action='store_true', help="compare with the recipe's expected figures")
+    parser.add_argument('--result', type=Path, help='file of the result; default MODEL_DIR/results/… or results/…')
+    own, overrides = parser.parse(argv)
+    if own.checkpoint == 'all' and (own.check or own.result):
+        parser.error('--check and --result are for one checkpoint, not for --checkpoint all')
+    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides)
+    model_dir = Path(own.model_dir) if own.model_dir else None
+
+    from deeplab import evaluation, results, run, trained  # TensorFlow is imported only when the flags are right
+    resolved = run.resolve(recipe)
+    if own.check:
+        results.require_expected(recipe, evaluation.num_images(resolved))
+    models = trained.load(resolved, trained.checkpoints(model_dir, own.checkpoint))
+    for model in models:
+        measured = evaluation.evaluate(model, model_dir)
+        print(f'{model.prefix}: {results.line(measured)}' if own.checkpoint == 'all' else results.table(measured))
+        default = (model_dir or Path()) / 'results' / f'{measured.name}.json'
+        print(f'result: {results.write(measured, own.result or default)}', flush=True)
+        for warning in results.warnings(measured):
+            print(f'warning: {warning}', file=sys.stderr)
+    if not own.check:
+        return 0
+    passed, lines = results.check(measured)
+    print(*lines, sep='\n')
+    return 0 if passed else 1
+
+
+if __name__ == '__main__':
+    sys.exit(flags.guarded(main))

@@ -1,0 +1,39 @@
+"""Export a trained model as a SavedModel, in the layout that TF Serving reads, and prove that it predicts the same.
+
+    python export_model.py --model_dir runs/camvid --export_dir exported
+    python export_model.py --recipe ROW --checkpoint PATH --export_dir exported
+
+Signatures: serving_default takes images uint8 [N,H,W,3] of any size, image_bytes takes JPEG or PNG strings [N]; both
+give classes int32 [N,H,W] and probabilities float32 [N,H,W,C]. assets.extra/labels.json has class names, palette,
+conventions and recipe. The protocol (evaluation.scales, evaluation.flip, evaluation.pad_to) is exported too.
+
+Exit status: 0 exported; 1 the SavedModel differs from predict, nothing was left behind; 2 wrong flags or checkpoint.
+"""
+
+import sys
+from pathlib import Path
+
+from deeplab import flags
+
+
+def main(argv=None) -> int:
+    parser = flags.trained_parser(__doc__, short=('dataset',))
+    parser.add_argument('--export_dir', type=Path, required=True, help='a folder <timestamp> is made in it')
+    own, overrides = parser.parse(argv)
+    # Reduced precision is a session's option, which a SavedModel can't carry.
+    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides | {'train.precision': 'float32'})
+    model_dir = Path(own.model_dir) if own.model_dir else None
+
+    from deeplab import export, run, trained  # TensorFlow is imported only when the flags are right
+    model = trained.load_one(run.resolve(recipe), model_dir, own.checkpoint)
+    try:
+        folder = export.export(model, own.export_dir)
+    except export.ParityFailed as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    print(f'SavedModel: {folder}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(flags.guarded(main))

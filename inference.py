@@ -1,0 +1,43 @@
+"""Predict image files: raw class ids, colours and overlays as PNGs of the sources' size.
+
+    python inference.py --model_dir runs/camvid --input photos/ --output_dir predictions
+    python inference.py --recipe ROW --checkpoint PATH --input 'a/*.jpg' list.txt --output_dir predictions
+
+An --input is a file, a folder (searched below), a glob in quotes or a .txt list of paths; several may be given.
+Outputs are <name>_ids.png (a pixel is its class id), <name>_colour.png (palette picture, the same ids) and
+<name>_overlay.png; sub-folders are kept, and of images that differ only in their suffix, the suffix. Images are taken
+as stored: EXIF rotation is ignored, alpha is dropped, 16 bits become their high 8.
+
+Exit status: 0 all images were predicted; 1 some were not, and are listed at the end; 2 nothing to do or wrong flags.
+"""
+
+import sys
+from pathlib import Path
+
+from deeplab import flags
+
+
+def main(argv=None) -> int:
+    parser = flags.trained_parser(__doc__, short=('dataset', 'precision'))
+    parser.add_argument('--input', nargs='+', required=True, help='files, folders, globs or .txt lists')
+    parser.add_argument('--output_dir', type=Path, required=True, help='where the PNGs go')
+    parser.add_argument('--format', default='ids,colour,overlay', help='which PNGs; default %(default)s')
+    parser.add_argument('--overwrite', action='store_true', help='replace PNGs that exist')
+    own, overrides = parser.parse(argv)
+    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides)
+    model_dir = Path(own.model_dir) if own.model_dir else None
+
+    from deeplab import infer, run, trained  # TensorFlow is imported only when the flags are right
+    formats = infer.choose_formats(own.format)
+    sources = infer.find_sources(own.input, own.output_dir)
+    infer.refuse_overwriting(sources, own.output_dir, formats, own.overwrite)
+    model = trained.load_one(run.resolve(recipe), model_dir, own.checkpoint)
+    failures = infer.infer(model, sources, own.output_dir, formats)
+    print(f'{len(sources) - len(failures)} of {len(sources)} images predicted -> {own.output_dir}')
+    if failures:
+        print(f'{len(failures)} failed:', *failures, sep='\n  ', file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(flags.guarded(main))
