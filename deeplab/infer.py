@@ -162,7 +162,7 @@ def infer(model: Trained, sources: Sequence[Source], output_dir: Path, formats: 
 
     def fail(source: Source, error: Exception) -> None:
         failures.append(Failure(source.path, str(error) or type(error).__name__))
-        print(f'{"\n" if sys.stderr.isatty() else ""}error: {failures[-1]}', file=sys.stderr, flush=True)
+        print('\n' * sys.stderr.isatty() + f'error: {failures[-1]}', file=sys.stderr, flush=True)
         progress.update()
 
     palette = palette_table(model.run.dataset.palette)
