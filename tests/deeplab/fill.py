@@ -6,6 +6,7 @@ import numpy as np
 
 from deeplab.compat import tf
 
+ASSIGNMENTS = 'fill'
 SPREAD = {  # axes whose product is the fan-in, by the last component of the name
     'weights': slice(None, -1),
     'pointwise_weights': slice(None, -1),
@@ -32,8 +33,14 @@ def value(name: str, shape, rule: str = 'A') -> np.ndarray:
 
 def fill(session, rule: str = 'A') -> None:
     """Loads every model variable of the session's graph."""
-    for variable in tf.get_collection(tf.GraphKeys.MODEL_VARIABLES):
-        variable.load(value(variable.op.name, variable.shape.as_list(), rule), session)
+    if not session.graph.get_collection(ASSIGNMENTS):
+        with session.graph.as_default(), tf.name_scope(ASSIGNMENTS):
+            for variable in tf.get_collection(tf.GraphKeys.MODEL_VARIABLES):
+                source = tf.placeholder(tf.float32, variable.shape)
+                tf.add_to_collection(ASSIGNMENTS, (variable, source, variable.assign(source, read_value=False)))
+    variables, sources, assignments = zip(*session.graph.get_collection(ASSIGNMENTS), strict=True)
+    values = [value(v.op.name, v.shape.as_list(), rule) for v in variables]
+    session.run(assignments, dict(zip(sources, values, strict=True)))
 
 
 def images(height: int, width: int, batch: int = 1) -> np.ndarray:
