@@ -1,0 +1,134 @@
+"""Batch norm's three states, its updates and its gradients."""
+
+import numpy as np
+import pytest
+
+from deeplab.compat import estimator, slim, tensorflow, tf
+from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm
+from deeplab.layers.scope import model_scope
+from tests.replicas import in_fresh_process, run_config
+
+EPSILON, DECAY = 1e-2, 0.9
+CHANNELS = 3
+START = {'gamma': np.array([0.5, 1.0, 2.0]), 'beta': np.array([0.0, 0.5, -0.5]),
+         'moving_mean': np.array([0.1, 0.2, 0.3]), 'moving_variance': np.array([0.5, 1.0, 1.5])}
+X = np.random.RandomState(0).normal(1.0, 2.0, (2, 3, 4, CHANNELS))
+
+
+def build(x, **scope):
+    with model_scope(**scope), slim.arg_scope([batch_norm], decay=DECAY, epsilon=EPSILON):
+        return batch_norm(x)
+
+
+def load(session):
+    variables = {v.op.name.removeprefix('BatchNorm/'): v for v in tf.get_collection(tf.GraphKeys.MODEL_VARIABLES)}
+    assert list(variables) == ['gamma', 'beta', 'moving_mean', 'moving_variance']
+    for name, variable in variables.items():
+        variable.load(START[name], session)
+    return variables
+
+
+def normalise(x, mean, variance):
+    return (x - mean) / np.sqrt(variance + EPSILON) * START['gamma'] + START['beta']
+
+
+@pytest.mark.parametrize('mode', BATCH_NORM_MODES)
+@pytest.mark.parametrize('training', [True, False])
+def test_statistics_updates_and_trainables_of_each_state(mode, training):
+    with tf.Graph().as_default(), tf.Session() as session:
+        y = build(tf.constant(X, tf.float32), training=training, batch_norm=mode)
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        trainable = [v.op.name for v in tf.trainable_variables()]
+        session.run(tf.global_variables_initializer())
+        variables = load(session)
+        found = session.run(y)
+        session.run(updates)
+        mean, variance = session.run([variables['moving_mean'], variables['moving_variance']])
+    batch_mean, batch_variance = X.mean((0, 1, 2)), X.var((0, 1, 2))
+    if training and mode == 'train':
+        np.testing.assert_allclose(found, normalise(X, batch_mean, batch_variance), atol=1e-5)
+        count = X[..., 0].size
+        unbiased = batch_variance * count / (count - 1)
+        np.testing.assert_allclose(mean, DECAY * START['moving_mean'] + (1 - DECAY) * batch_mean, atol=1e-6)
+        np.testing.assert_allclose(
+            variance, DECAY * START['moving_variance'] + (1 - DECAY) * unbiased, atol=1e-6)
+    else:
+        assert updates == []
+        np.testing.assert_allclose(
+            found, normalise(X, START['moving_mean'], START['moving_variance']), atol=1e-5)
+    assert trainable == ([] if mode == 'freeze' else ['BatchNorm/gamma', 'BatchNorm/beta'])
+
+
+def test_decay_of_the_scope_replaces_the_layers_own():
+    with tf.Graph().as_default(), tf.Session() as session:
+        build(tf.constant(X, tf.float32), training=True, decay=0.25)
+        session.run(tf.global_variables_initializer())
+        variables = load(session)
+        session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+        found = session.run(variables['moving_mean'])
+    np.testing.assert_allclose(found, 0.25 * START['moving_mean'] + 0.75 * X.mean((0, 1, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize('mode', BATCH_NORM_MODES)
+def test_gradients_equal_finite_differences(mode):
+    upstream = np.random.RandomState(1).normal(size=X.shape)
+
+    def objective(x, gamma, beta):
+        mean, variance = ((x.mean((0, 1, 2)), x.var((0, 1, 2))) if mode == 'train'
+                          else (START['moving_mean'], START['moving_variance']))
+        return (((x - mean) / np.sqrt(variance + EPSILON) * gamma + beta) * upstream).sum()
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.constant(X, tf.float32)
+        y = build(x, training=True, batch_norm=mode)
+        session.run(tf.global_variables_initializer())
+        variables = load(session)
+        sources = [x, variables['gamma'], variables['beta']]
+        found = session.run(tf.gradients(y, sources, tf.constant(upstream, tf.float32)))
+    values = [X, START['gamma'], START['beta']]
+    for i, (gradient, value) in enumerate(zip(found, values, strict=True)):
+        for position in np.ndindex(value.shape):
+            step = np.zeros(value.shape)
+            step[position] = 1e-5
+            ends = [objective(*values[:i], value + sign * step, *values[i + 1:]) for sign in (1, -1)]
+            assert gradient[position] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-4), (i, position)
+
+
+def test_an_unknown_state_names_the_choices():
+    with pytest.raises(ValueError, match="'frozen'; choose one of train, freeze_statistics, freeze"):
+        model_scope(training=True, batch_norm='frozen')
+
+
+def replica_model(features, labels, mode):
+    """One batch norm whose statistics are all that training changes."""
+    y = build(features, training=mode == estimator.ModeKeys.TRAIN)
+    loss = 0.0 * tf.reduce_sum(y)
+    with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+        train_op = tf.train.GradientDescentOptimizer(0.0).minimize(loss, tf.train.get_or_create_global_step())
+    return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+
+def replica_input():
+    """Each replica gets an example of its own; both repeat."""
+    examples = tensorflow.data.Dataset.from_tensor_slices(X.astype(np.float32)).repeat().batch(1)
+    return examples.map(lambda x: (x, 0))
+
+
+def moving_means_after_two_steps(replicas, model_dir):
+    run = estimator.Estimator(replica_model, model_dir, run_config(replicas))
+    run.train(replica_input, max_steps=1)
+    run.train(replica_input, max_steps=2)  # a second session, so that the copies go through a checkpoint
+    return [run.get_variable_value(f'BatchNorm/{name}') for name in ('moving_mean', 'moving_variance')]
+
+
+@pytest.mark.slow
+def test_replicas_average_their_statistics(tmp_path):
+    mean, variance = in_fresh_process(moving_means_after_two_steps, 2, str(tmp_path))
+    count = X[0, ..., 0].size
+    start_mean, start_variance = np.zeros(CHANNELS), np.ones(CHANNELS)
+    for _ in range(2):
+        start_mean = DECAY * start_mean + (1 - DECAY) * X.mean((0, 1, 2))
+        start_variance = (DECAY * start_variance
+                          + (1 - DECAY) * np.mean([x.var((0, 1)) for x in X], 0) * count / (count - 1))
+    np.testing.assert_allclose(mean, start_mean, atol=1e-5)
+    np.testing.assert_allclose(variance, start_variance, atol=1e-5)
