@@ -43,7 +43,8 @@ def streaming_confusion_matrix(labels, predictions, num_classes: int, ignore_lab
     """(value, update) like those of `tf.metrics`: the matrix over all batches and replicas so far.
 
     `derive` turns the value into scalars, say {'mean_iou': mean_iou(matrix)}. It has to happen here: under a strategy
-    Estimator refuses values that each replica computes for itself.
+    Estimator refuses values that each replica computes for itself. And every replica needs a batch in every step: a
+    last step with too few ends in OutOfRange, which may or may not come before the other replicas' updates (measured).
     """
     matrix = tf.Variable(
         lambda: tf.zeros([num_classes, num_classes], tf.int64), trainable=False, name='confusion_matrix',

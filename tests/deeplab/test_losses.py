@@ -1,11 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 
 from deeplab import losses
 from deeplab.compat import tf
-from tests.paths import shared
+from tests.deeplab import oracle
 
 IGNORE = 255
 
@@ -189,11 +187,9 @@ def test_l2_loss_is_half_the_sum_of_squares_of_what_the_rule_names():
 
 
 def test_rule_conv_weights_names_what_the_official_code_regularises():
-    manifests = sorted(shared('reference', 'official', 'manifests').glob('*.json'))
     # The NAS backbones alone also decay the kernels of their separable convolutions.
-    manifests = [path for path in manifests if path.name != 'index.json' and not path.name.startswith('nas_')]
+    manifests = {name: manifest for name, manifest in oracle.manifests().items() if not name.startswith('nas_')}
     assert len(manifests) > 60
-    for path in manifests:
-        manifest = json.loads(path.read_text())
+    for config, manifest in manifests.items():
         named = {name for name, _ in manifest['variables'] if losses.RULES['conv_weights'](name)}
-        assert named == set(manifest['l2_regularized']), path.name
+        assert named == set(manifest['l2_regularized']), config

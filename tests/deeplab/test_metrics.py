@@ -5,7 +5,7 @@ import pytest
 
 from deeplab import metrics
 from deeplab.compat import estimator, tensorflow, tf
-from tests.paths import shared
+from tests.deeplab.oracle import ORACLE
 from tests.replicas import in_fresh_process, run_config
 
 IGNORE = 255
@@ -123,7 +123,7 @@ def test_large_counts_stay_exact():
 
 
 def test_streaming_matrix_follows_the_official_evaluation():
-    oracle = np.load(shared('reference', 'official', 'oracle', 'metrics.npz'), allow_pickle=False)
+    oracle = np.load(ORACLE / 'metrics.npz', allow_pickle=False)
     classes = len(oracle['confusion'])
     with tf.Graph().as_default(), tf.Session() as session:
         labels, predictions = tf.placeholder(tf.uint8, [1, None, None]), tf.placeholder(tf.uint8, [1, None, None])
@@ -141,7 +141,7 @@ def test_streaming_matrix_follows_the_official_evaluation():
 
 
 def evaluate(config, labels, predictions):
-    """Runs an Estimator's evaluate over pairs of one image a batch."""
+    """Runs an Estimator's evaluate over pairs of one image a batch; as many as the replicas can share evenly."""
     def model_fn(features, labels, mode):
         values, update = metrics.streaming_confusion_matrix(
             labels, features, CLASSES, IGNORE, lambda matrix: {'matrix': matrix, 'mean_iou': metrics.mean_iou(matrix)})
@@ -158,12 +158,12 @@ def evaluate(config, labels, predictions):
 
 
 def evaluate_on(replicas, model_dir):
-    return evaluate(run_config(replicas, model_dir=model_dir), *random_case(images=5))
+    return evaluate(run_config(replicas, model_dir=model_dir), *random_case(images=6))
 
 
 @pytest.mark.parametrize('replicas', [1, 2])
 def test_estimator_sums_the_matrix_over_batches_and_replicas(replicas, tmp_path):
     result = in_fresh_process(evaluate_on, replicas, str(tmp_path))
-    expected = counted_matrix(*random_case(images=5), CLASSES)
+    expected = counted_matrix(*random_case(images=6), CLASSES)
     np.testing.assert_array_equal(result['matrix'], expected)
     np.testing.assert_allclose(result['mean_iou'], metrics.scores(expected).mean_iou, rtol=1e-6)

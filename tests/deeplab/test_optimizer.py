@@ -7,7 +7,7 @@ import pytest
 from deeplab import losses, optimizer
 from deeplab.compat import estimator, tensorflow, tf
 from deeplab.schema import Schedule
-from tests.paths import shared
+from tests.deeplab.oracle import ORACLE, manifests
 from tests.replicas import in_fresh_process, run_config
 
 
@@ -20,7 +20,7 @@ def rates(schedule, steps, max_steps=30000):
 
 
 def oracle_rates():
-    oracle = json.loads(shared('reference', 'official', 'oracle', 'learning_rate.json').read_text())
+    oracle = json.loads((ORACLE / 'learning_rate.json').read_text())
     cases = {name: (case['overrides'], case['lr']) for name, case in oracle['cases'].items()}
     assert len(cases) == 10
     return oracle, cases
@@ -144,11 +144,10 @@ def test_every_optimizer_follows_its_update_rule():
 
 
 def test_multipliers_equal_the_official_ones():
-    oracle = json.loads(shared('reference', 'official', 'oracle', 'gradient_multipliers.json').read_text())
+    oracle = json.loads((ORACLE / 'gradient_multipliers.json').read_text())
     assert len(oracle) == 5
     for config, tables in oracle.items():
-        manifest = json.loads(shared('reference', 'official', 'manifests', f'{config}.json').read_text())
-        variables = [SimpleNamespace(name=f'{name}:0') for name, _ in manifest['variables']]
+        variables = [SimpleNamespace(name=f'{name}:0') for name, _ in manifests()[config]['variables']]
         for factor in (1, 10):
             for scopes, logits_only in ((optimizer.LAST_LAYERS, False), (('logits',), True)):
                 found = optimizer.gradient_multipliers(variables, float(factor), scopes)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from deeplab.compat import estimator, tensorflow, tf
+from deeplab.optimizer import LAST_LAYERS
 from pretrained import restore
+from tests.deeplab.oracle import ORACLE, manifests
 from tests.paths import shared
 from tests.replicas import in_fresh_process, run_config
 
@@ -122,13 +124,11 @@ def test_parts_can_be_left_out(checkpoint):
 
 
 def test_what_is_left_out_equals_the_official_lists(tmp_path):
-    from deeplab.optimizer import LAST_LAYERS
-    oracle = json.loads(shared('reference', 'official', 'oracle', 'gradient_multipliers.json').read_text())
+    oracle = json.loads((ORACLE / 'gradient_multipliers.json').read_text())
     assert len(oracle) == 5
     for config, tables in oracle.items():
-        manifest = json.loads(shared('reference', 'official', 'manifests', f'{config}.json').read_text())
         # The names decide; one number each stands for the weights.
-        variables = {name: () for name, _ in manifest['variables']}
+        variables = {name: () for name, _ in manifests()[config]['variables']}
         prefix = save(tmp_path / config, values_of(variables))
         for scopes, logits_only in ((LAST_LAYERS, False), (('logits',), True)):
             expected = set(tables[f'not_restored_when_initialize_last_layer_false_logits_only_{logits_only}'])
@@ -231,8 +231,7 @@ REAL = {'deeplabv3_mnv2_dm05_pascal_trainaug': 'mnv2_dm05_os16_voc', 'mobilenet_
 
 @pytest.mark.parametrize('folder', REAL)
 def test_real_weights_cover_their_backbone(folder):
-    manifest = json.loads(shared('reference', 'official', 'manifests', f'{REAL[folder]}.json').read_text())
-    model = {name: tuple(shape) for name, shape in manifest['variables']}
+    model = {name: tuple(shape) for name, shape in manifests()[REAL[folder]]['variables']}
     backbone = {name for name in model if name.startswith('MobilenetV2/')}
     prefix = restore.locate(shared('weights', folder))
     report = restore.plan(prefix, model, scope='MobilenetV2')
@@ -245,10 +244,9 @@ def test_real_weights_cover_their_backbone(folder):
 
 
 def test_real_weights_of_another_width_are_refused():
-    manifest = json.loads(shared('reference', 'official', 'manifests', 'mnv2_os16_voc.json').read_text())
     with pytest.raises(ValueError, match=r'MobilenetV2/Conv/weights \[3, 3, 3, 32\] here, \[3, 3, 3, 16\] in the'):
-        restore.plan(restore.locate(shared('weights', 'mobilenet_v2_0.35_224')), dict(manifest['variables']),
-                     scope='MobilenetV2')
+        restore.plan(restore.locate(shared('weights', 'mobilenet_v2_0.35_224')),
+                     dict(manifests()['mnv2_os16_voc']['variables']), scope='MobilenetV2')
 
 
 def initialise_on(replicas, source, model_dir):
