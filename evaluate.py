@@ -20,6 +20,7 @@ def main(argv=None) -> int:
                         help="split to evaluate; default: the recipe's (data.eval_split)")
     parser.add_argument('--check', action='store_true', help="compare with the recipe's expected figures")
     parser.add_argument('--result', type=Path, help='file of the result; default MODEL_DIR/results/… or results/…')
+    parser.add_argument('--pictures', type=Path, help='folder for image | truth | prediction of the first images')
     own, overrides = parser.parse(argv)
     if own.checkpoint == 'all' and (own.check or own.result):
         parser.error('--check and --result are for one checkpoint, not for --checkpoint all')
@@ -32,7 +33,7 @@ def main(argv=None) -> int:
         results.require_expected(recipe, evaluation.num_images(resolved))
     models = trained.load(resolved, trained.checkpoints(model_dir, own.checkpoint))
     for model in models:
-        measured = evaluation.evaluate(model, model_dir)
+        measured = evaluation.evaluate(model, model_dir, own.pictures)
         print(f'{model.prefix}: {results.line(measured)}' if own.checkpoint == 'all' else results.table(measured))
         default = (model_dir or Path()) / 'results' / f'{measured.name}.json'
         print(f'result: {results.write(measured, own.result or default)}', flush=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from datasets import input_fn
 from datasets.progress import Progress
-from deeplab import hooks, runner, trained
+from deeplab import eval_hooks, runner, trained
 from deeplab.compat import tensorflow
 from deeplab.results import Measurement
 from deeplab.run import Run
@@ -16,11 +16,11 @@ from deeplab.trained import Trained
 from pretrained import restore
 
 
-def evaluate(model: Trained, model_dir: Path | None = None) -> Measurement:
+def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | None = None) -> Measurement:
     """Runs the recipe's evaluation split through the recipe's protocol.
 
     With a model_dir, scores and pictures go to TensorBoard, into a folder per split and protocol, so that curves of
-    different protocols don't mix.
+    different protocols don't mix; `pictures` is a folder for image | truth | prediction of the first images, as PNGs.
 
     Raises:
       ValueError: the records are missing, empty or damaged.
@@ -29,10 +29,12 @@ def evaluate(model: Trained, model_dir: Path | None = None) -> Measurement:
     recipe = run.recipe
     index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split)
     name = f'{recipe.data.eval_split}_{protocol_name(recipe.evaluation, run.eval_output_stride)}'
-    watching = [hooks.EvalProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
+    watching = [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
     if model_dir is not None:
-        watching.append(hooks.EvalPictures(str(model_dir / f'eval_{name}'), recipe.train.eval_images,
-                                           run.dataset.class_names))
+        watching.append(eval_hooks.PicturesToTensorBoard(model_dir / f'eval_{name}', recipe.train.eval_images,
+                                                         run.dataset.class_names))
+    if pictures is not None:
+        watching.append(eval_hooks.PicturesToFolder(pictures, recipe.train.eval_images))
     start = time.monotonic()
     with trained.folder_for_events(model_dir) as folder:
         values = model.make_estimator(folder).evaluate(

@@ -8,13 +8,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from datasets.progress import duration
-from deeplab import summaries
 from deeplab.compat import tf
 
 # Collections: one tensor per replica.
@@ -22,16 +20,10 @@ FILENAMES = 'deeplab/filenames'
 LOSS = 'deeplab/loss'
 LEARNING_RATE = 'deeplab/learning_rate'
 STEP = 'deeplab/step'  # the global step that a batch belongs to, known exactly from its example numbers
-TRIPTYCH = 'deeplab/triptych'  # evaluation only
-MATRIX = 'deeplab/confusion_matrix'
 
 
 class TrainingFailed(RuntimeError):
     """Training can't go on; the message says where and what to do."""
-
-
-class Terminated(Exception):
-    """SIGTERM or SIGINT arrived during an evaluation, when the checkpoint has already been written."""
 
 
 class StopSignal:
@@ -58,15 +50,12 @@ class StopSignal:
 
 
 class StopOnSignal(tf.train.SessionRunHook):
-    """Ends training after the current step, and an evaluation at once, when a signal was noted."""
+    """Ends training after the current step when a signal was noted."""
 
-    def __init__(self, stop: StopSignal, evaluating: bool = False):
+    def __init__(self, stop: StopSignal):
         self._stop = stop
-        self._evaluating = evaluating
 
     def after_run(self, run_context, run_values):
-        if self._stop.number and self._evaluating:
-            raise Terminated
         if self._stop.number:
             run_context.request_stop()
 
@@ -215,48 +204,3 @@ class Console(tf.train.SessionRunHook):
     def end(self, session):
         if self._stream.isatty():
             self._stream.write('\n')
-
-
-class EvalProgress(tf.train.SessionRunHook):
-    """Updates a `datasets.progress.Progress` by one image per evaluation step."""
-
-    def __init__(self, make_progress):
-        self._make = make_progress
-
-    def begin(self):
-        self._progress = self._make()
-
-    def after_run(self, run_context, run_values):
-        self._progress.update()
-
-    def end(self, session):
-        self._progress.close()
-
-
-class EvalPictures(tf.train.SessionRunHook):
-    """Writes image | truth | prediction of the first images of a split, and the confusion matrix, to TensorBoard."""
-
-    def __init__(self, eval_dir: str, count: int, class_names: Sequence[str]):
-        self._eval_dir, self._count, self._class_names = eval_dir, count, class_names
-
-    def begin(self):
-        self._pictures = []
-        self._triptych = tf.get_collection(TRIPTYCH)[0]
-        self._matrix = tf.get_collection(MATRIX)[0]
-        self._step = tf.train.get_global_step()
-
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._triptych) if len(self._pictures) < self._count else None
-
-    def after_run(self, run_context, run_values):
-        if run_values.results is not None:
-            self._pictures.append(run_values.results[0])
-
-    def end(self, session):
-        step, matrix = session.run([self._step, self._matrix])
-        writer = tf.summary.FileWriterCache.get(self._eval_dir)
-        for index, picture in enumerate(self._pictures):
-            writer.add_summary(summaries.image_summary(f'image_truth_prediction/{index}', picture), step)
-        picture = summaries.confusion_picture(matrix, self._class_names)
-        writer.add_summary(summaries.image_summary('confusion_matrix', picture), step)
-        writer.flush()

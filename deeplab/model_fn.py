@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from deeplab import hooks, losses, metrics, optimizer, predict, summaries
+from deeplab import eval_hooks, hooks, losses, metrics, optimizer, predict, summaries
 from deeplab.compat import estimator, tf
 from deeplab.layers import resize
 from deeplab.layers.scope import model_scope
@@ -127,11 +127,18 @@ def _evaluate(run: Run, features, labels, probabilities, classes) -> estimator.E
     log_probabilities = tf.log(tf.maximum(probabilities, 1e-30))  # a log-softmax is a fixed point of softmax
     loss = losses.softmax_cross_entropy(log_probabilities, labels, run.dataset.ignore_label)
     loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
-    matrix, update = metrics.streaming_confusion_matrix(labels, classes, run.num_classes, run.dataset.ignore_label)
-    tf.add_to_collection(hooks.MATRIX, matrix)
-    tf.add_to_collection(hooks.TRIPTYCH, summaries.triptych(features['image'], labels, classes, run.dataset.palette))
-    iou = metrics.per_class_iou(matrix)
-    values = {'mean_iou': metrics.mean_iou(matrix, run.recipe.evaluation.absent),
-              'pixel_accuracy': metrics.pixel_accuracy(matrix), 'confusion_matrix': matrix}
-    values |= {f'iou/{name}': iou[index] for index, name in enumerate(run.dataset.class_names)}
+    values, update = metrics.streaming_confusion_matrix(
+        labels, classes, run.num_classes, run.dataset.ignore_label, lambda matrix: _scores(run, matrix))
+    tf.add_to_collection(eval_hooks.MATRIX, values['confusion_matrix'])
+    tf.add_to_collection(eval_hooks.FILENAMES, features['filename'])
+    tf.add_to_collection(eval_hooks.TRIPTYCH,
+                         summaries.triptych(features['image'], labels, classes, run.dataset.palette))
     return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops={k: (v, update) for k, v in values.items()})
+
+
+def _scores(run: Run, matrix: tf.Tensor) -> dict[str, tf.Tensor]:
+    """What TensorBoard shows of a confusion matrix, and the matrix itself."""
+    iou = metrics.per_class_iou(matrix)
+    scores = {'mean_iou': metrics.mean_iou(matrix, run.recipe.evaluation.absent),
+              'pixel_accuracy': metrics.pixel_accuracy(matrix), 'confusion_matrix': matrix}
+    return scores | {f'iou/{name}': iou[index] for index, name in enumerate(run.dataset.class_names)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from datasets import input_fn
 from datasets.progress import Progress
-from deeplab import hooks, optimizer
+from deeplab import eval_hooks, hooks, optimizer
 from deeplab.compat import estimator, tensorflow, tf
 from deeplab.devices import session_config
 from deeplab.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
@@ -51,7 +51,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
                                         exporters=[BestCheckpoint(model_dir)])
         try:
             estimator.train_and_evaluate(chosen, training, evaluation)
-        except hooks.Terminated:
+        except eval_hooks.Terminated:
             say('stopped during an evaluation; the checkpoint of the last step is written')
     return stop.exit_status
 
@@ -138,6 +138,7 @@ def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSigna
 
 
 def _eval_hooks(run: Run, model_dir: Path, index: input_fn.RecordIndex, stop: hooks.StopSignal) -> list:
-    return [hooks.EvalProgress(lambda: Progress(index.num_examples, 'evaluating')),
-            hooks.EvalPictures(str(model_dir / 'eval'), run.recipe.train.eval_images, run.dataset.class_names),
-            hooks.StopOnSignal(stop, evaluating=True)]
+    return [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, 'evaluating')),
+            eval_hooks.PicturesToTensorBoard(model_dir / 'eval', run.recipe.train.eval_images,
+                                             run.dataset.class_names),
+            eval_hooks.StopOnSignal(stop)]
