@@ -4,6 +4,7 @@ import argparse
 import functools
 import itertools
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -211,4 +212,6 @@ def positive(text: str) -> int:
 
 
 if __name__ == '__main__':
+    # As an exception, so that temporary files and worker processes go as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

@@ -1,6 +1,7 @@
 """Reads image files for conversion: nothing lossy is done twice and nothing ambiguous gets through."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ def opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
     if not data:
         raise ValueError('the file is empty')
     try:
-        image = Image.open(io.BytesIO(data))
+        with warnings.catch_warnings():
+            # Pillow warns of a little less than MAX_PIXELS.
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
         raise ValueError(f'more than {MAX_PIXELS} pixels') from error
     except (OSError, SyntaxError) as error:

@@ -30,7 +30,7 @@ def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size:
     def example(position: tf.Tensor) -> tuple[dict, tf.Tensor]:
         number = position // own * all_ + pipeline * own + position % own
         row = _shuffled(number, seed, index.num_examples)
-        image, label, filename = _decode(_read(files, offsets, row))
+        image, label, filename = _example(files, offsets, row)
         image, label = augment(image, label, augmentation, ignore_label, seed, number)
         return {'image': image, 'filename': filename, 'number': number}, label
 
@@ -45,7 +45,7 @@ def eval_dataset(index: RecordIndex, *, ignore_label: int, limit: int | None = N
     files, offsets = _table(index)
 
     def example(row: tf.Tensor) -> tuple[dict, tf.Tensor]:
-        image, label, filename = _decode(_read(files, offsets, row))
+        image, label, filename = _example(files, offsets, row)
         height, width = tf.unstack(tf.shape(label))
         return {'image': image, 'filename': filename, 'number': row, 'height': height, 'width': width}, label
 
@@ -70,6 +70,13 @@ def _shuffled(number: tf.Tensor, seed: int, num_examples: int) -> tf.Tensor:
     epoch = number // num_examples
     return tf.random.experimental.index_shuffle(
         number % num_examples, tf.stack([tf.constant(seed, tf.int64), epoch]), tf.constant(num_examples - 1, tf.int64))
+
+
+def _example(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Image, labels and file name of a record; seed 002's records have no name and are told by their place."""
+    image, label, filename = _decode(_read(files, offsets, row))
+    place = tf.strings.join([files[row], '#', tf.strings.as_string(row)])
+    return image, label, tf.where(tf.equal(filename, ''), place, filename)
 
 
 def _read(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tf.Tensor:

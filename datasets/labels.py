@@ -16,6 +16,7 @@ from datasets.registry import Dataset
 INDEX_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')
 # Pillow stretches 2- and 4-bit grey over 0..255; this undoes it.
 GREY_STRETCH = {'L;2': 85, 'L;4': 17}
+SMALL = (np.uint8, np.uint16)
 
 
 def read(path: Path, dataset: Dataset) -> np.ndarray:
@@ -38,7 +39,7 @@ def decode(path: Path) -> np.ndarray:
 
 def to_ids(raw: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Maps raw ids to class ids or the ignore label, uint8."""
-    values, counts = np.unique(raw, return_counts=True)
+    values, counts = _histogram(raw)
     legal = {*range(dataset.num_classes), dataset.ignore_label}
     mapped = [dataset.ids.get(int(value), int(value)) for value in values]
     bad = [f'{value} ({count} pixels)' for value, count, label in zip(values, counts, mapped, strict=True)
@@ -47,11 +48,21 @@ def to_ids(raw: np.ndarray, dataset: Dataset) -> np.ndarray:
         known = f'classes are 0..{dataset.num_classes - 1}, ignored is {dataset.ignore_label}'
         more = f' and {len(bad) - 8} more' if len(bad) > 8 else ''
         raise ValueError(f'holds ids {", ".join(bad[:8])}{more}; {known}')
-    if raw.dtype == np.uint8:
-        table = np.zeros(256, np.uint8)
-        table[values] = mapped
-        return table[raw]
-    return np.asarray(mapped, np.uint8)[np.searchsorted(values, raw)]
+    mapped = np.asarray(mapped, np.uint8)
+    if raw.dtype not in SMALL:
+        return mapped[np.searchsorted(values, raw)]
+    table = np.zeros(values[-1] + 1, np.uint8)
+    table[values] = mapped
+    return table[raw]
+
+
+def _histogram(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ids that occur and how often; counting beats np.unique's sorting where a table is small enough."""
+    if raw.dtype not in SMALL:
+        return np.unique(raw, return_counts=True)
+    counts = np.bincount(raw.ravel())
+    values = np.flatnonzero(counts)
+    return values, counts[values]
 
 
 def encode(ids: np.ndarray) -> bytes:

@@ -64,7 +64,7 @@ def test_every_cut_is_noticed(tmp_path, data):
             images.check(path)
 
 
-@pytest.mark.filterwarnings('ignore::PIL.Image.DecompressionBombWarning')
+@pytest.mark.filterwarnings('error')
 @pytest.mark.parametrize(('width', 'height', 'message'), [(60000, 60000, 'more than 100000000 pixels'),
                                                           (12000, 9000, '12000x9000 is more than 100000000 pixels')])
 def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, width, height, message):

@@ -164,6 +164,7 @@ def test_seed_002s_records_are_read(tmp_path):
         for record in made:
             writer.write(seed_002(record))
     batches = drawn.batches(lambda: eval_dataset(index_records(tmp_path, 'val'), ignore_label=255))
+    assert names(batches) == [f'{tmp_path}/val.record#{number}'.encode() for number in range(3)]
     for record, (features, label) in zip(made, batches, strict=True):
         np.testing.assert_array_equal(features['image'][0], drawn.decoded(record.image))
         np.testing.assert_array_equal(label[0], drawn.decoded(record.label))

@@ -52,7 +52,7 @@ def test_a_row_of_ones_own(tmp_path):
 FAULTS = (("title = 'CamVid, 11 classes'", '', "'title' is missing"),
           ('ignore_label = 255', 'ignore_label = 300', '8-bit ids'),
           ('ignore_label = 255', "ignore = 255\nignore_label = 255", "unknown key 'ignore' in row: choose from"),
-          ('color = [60, 40, 222]', 'color = [60, 40, 256]', 'color of class pavement'),
+          ('color = [60, 40, 222]', 'color = [60, 40, 256]', "color of class 'pavement'"),
           ("name = 'pole'", "name = 'sky'", 'must be unique'),
           ('11 = 255', '11 = 30', 'maps 11 to 30'),
           ('prefix =', 'prefixes =', "unknown key 'prefixes' in layout"),
