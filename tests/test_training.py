@@ -1,0 +1,156 @@
+"""train.py as users run it: killed, terminated, resumed, on two devices, with a NaN, with somebody else's model_dir."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from deeplab.compat import tf
+from tests.conftest import TINY, python
+from tests.paths import ROOT
+
+STEPS = 40
+
+
+def train(record_dir, model_dir, *more, **options):
+    return python(*command(record_dir, model_dir, *more), **options)
+
+
+def command(record_dir, model_dir, *more):
+    return ['train.py', '--recipe', 'demo', '--data_dir', record_dir, '--model_dir', model_dir, *TINY,
+            '--max_steps', STEPS, '--train.save_steps', 5, '--train.eval_secs', 10**6, '--train.log_steps', 1, *more]
+
+
+def start(record_dir, model_dir, *more, **options):
+    arguments = [sys.executable, *map(str, command(record_dir, model_dir, *more))]
+    return subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True, **options)
+
+
+def wait_for(process, text):
+    """Reads the process's status lines until one starts with `text`, and returns what was read."""
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith(text):
+            return lines
+    raise AssertionError(f'{text!r} never came:\n{"".join(lines)}')
+
+
+def tensors(model_dir):
+    """All tensors of the newest checkpoint, optimizer slots and global step included."""
+    reader = tf.train.load_checkpoint(str(model_dir))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys() and len(one) > 100
+    different = [name for name in one if not np.array_equal(one[name], other[name])]
+    assert not different
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(record_dir, tmp_path_factory):
+    model_dir = tmp_path_factory.mktemp('uninterrupted')
+    train(record_dir, model_dir)
+    return model_dir
+
+
+def test_a_run_killed_at_a_random_step_ends_in_the_same_weights(record_dir, uninterrupted, tmp_path):
+    """Issue: SIGKILL at a random step and a restart change nothing, bit for bit."""
+    expected = tensors(uninterrupted)
+    assert expected['global_step'] == STEPS
+    step = random.SystemRandom().randint(6, STEPS - 5)  # a new one every time: no step is special
+    with start(record_dir, tmp_path) as process:
+        wait_for(process, f'step {step}/')
+        process.kill()
+    killed_at = tensors(tmp_path)['global_step']
+    assert step - 6 <= killed_at < STEPS, f'killed at step {step}, checkpoint of step {killed_at}'
+    train(record_dir, tmp_path)
+    assert_same_weights(expected, tensors(tmp_path))
+
+
+def test_sigterm_writes_a_checkpoint_and_ends_with_143(record_dir, uninterrupted, tmp_path):
+    with start(record_dir, tmp_path) as process:
+        wait_for(process, 'step 12/')
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+    assert process.returncode == 143, rest
+    stopped_at = tensors(tmp_path)['global_step']
+    assert 12 <= stopped_at < STEPS
+    train(record_dir, tmp_path)
+    assert_same_weights(tensors(uninterrupted), tensors(tmp_path))
+
+
+def test_a_finished_run_says_that_there_is_nothing_to_do(record_dir, uninterrupted):
+    before = {path.name: path.stat().st_mtime_ns for path in uninterrupted.glob('model.ckpt*')}
+    result = train(record_dir, uninterrupted, '--init', '/nowhere')
+    assert 'nothing to train' in result.stderr
+    assert 'initialisation from /nowhere is skipped' in result.stderr
+    assert before == {path.name: path.stat().st_mtime_ns for path in uninterrupted.glob('model.ckpt*')}
+
+
+def test_another_recipe_is_refused_with_the_difference(record_dir, uninterrupted):
+    before = (uninterrupted / 'recipe.json').read_bytes()
+    result = train(record_dir, uninterrupted, '--learning_rate', '0.5', check=False)
+    assert result.returncode == 2
+    assert 'schedule.learning_rate: 0.003 -> 0.5' in result.stderr
+    assert (uninterrupted / 'recipe.json').read_bytes() == before
+
+
+def test_another_net_is_refused_before_training(record_dir, uninterrupted):
+    result = train(record_dir, uninterrupted, '--model.options.decoder_filters', '24', '--allow_recipe_change',
+                   check=False)
+    assert result.returncode == 2
+    assert 'belongs to another model' in result.stderr and '[24] here, [16] in the checkpoint' in result.stderr
+
+
+def test_two_trainings_do_not_share_a_model_dir(record_dir, tmp_path):
+    with start(record_dir, tmp_path) as process:
+        wait_for(process, 'step ')
+        second = train(record_dir, tmp_path, check=False)
+        process.kill()
+    assert second.returncode == 2
+    assert f'is in use by process {process.pid}' in second.stderr
+
+
+def test_nan_stops_with_the_files_and_no_poisoned_checkpoint(record_dir, tmp_path):
+    result = train(record_dir, tmp_path, '--optimizer.name', 'sgd', '--learning_rate', '1e30', check=False)
+    assert result.returncode == 1
+    assert 'the loss is' in result.stderr and '.jpg' in result.stderr
+    assert all(np.all(np.isfinite(value)) for value in tensors(tmp_path).values())
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(record_dir, uninterrupted, tmp_path):
+    with start(record_dir, tmp_path) as process:
+        wait_for(process, 'step 17/')
+        process.kill()
+    newest = tf.train.latest_checkpoint(str(tmp_path))
+    data = tmp_path / (os.path.basename(newest) + '.data-00000-of-00001')
+    data.write_bytes(data.read_bytes()[:-100])
+    result = train(record_dir, tmp_path)
+    assert f'{newest} cannot be read' in result.stderr
+    assert_same_weights(tensors(uninterrupted), tensors(tmp_path))
+
+
+def test_missing_records_are_refused_before_anything_is_built(tmp_path):
+    begun = time.monotonic()
+    result = train(tmp_path / 'nothing', tmp_path / 'model', check=False)
+    assert result.returncode == 2 and 'datasets.convert' in result.stderr
+    assert not (tmp_path / 'model').exists()
+    assert time.monotonic() - begun < 60
+
+
+def test_two_virtual_devices_train_and_resume_on_the_same_batches(record_dir, tmp_path):
+    devices = ['--devices', 'cpu:0,cpu:1', '--batch_size', '2', '--max_steps', '10']
+    whole = train(record_dir, tmp_path / 'whole', *devices)
+    assert 'batch: 2 images per replica x 2 replicas = 4 per step' in whole.stderr
+    with start(record_dir, tmp_path / 'killed', *devices) as process:
+        wait_for(process, 'step 7/')
+        process.kill()
+    train(record_dir, tmp_path / 'killed', *devices)
+    assert_same_weights(tensors(tmp_path / 'whole'), tensors(tmp_path / 'killed'))
