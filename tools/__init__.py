@@ -1,0 +1,1 @@
+"""Programs around the harness that neither train nor evaluate."""
