@@ -36,8 +36,7 @@ def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, spli
     splits = tuple(dict.fromkeys(splits)) or present_splits(dataset, data_dir) or tuple(dataset.splits)[:1]
     if not overwrite:
         _refuse_existing(output_dir, splits)
-    pairs = _find_all(dataset, data_dir, splits)
-    pixels = _check_all(dataset, pairs, workers)
+    pairs, pixels = _check_all(dataset, data_dir, splits, workers)
     output_dir.mkdir(parents=True, exist_ok=True)
     manifests = {}
     for split in splits:
@@ -63,34 +62,25 @@ def _published(output_dir: Path, split: str) -> list[Path]:
     return [*records.find_shards(output_dir, split), *([path] if path.exists() else [])]
 
 
-def _find_all(dataset: Dataset, data_dir: Path, splits: Sequence[str]) -> dict[str, list[Pair]]:
-    pairs, problems = {}, []
+def _check_all(dataset: Dataset, data_dir: Path, splits: Sequence[str], workers: int
+               ) -> tuple[dict[str, list[Pair]], dict[str, Pixels]]:
+    pairs, pixels, problems = {}, {split: Pixels() for split in splits}, []
     for split in splits:
         pairs[split], found = find_pairs(dataset, data_dir, split)
         problems += found
-    _raise(problems)
-    return pairs
-
-
-def _check_all(dataset: Dataset, pairs: dict[str, list[Pair]], workers: int) -> dict[str, Pixels]:
-    pixels, problems = {split: Pixels() for split in pairs}, []
     check = functools.partial(check_pair, dataset)
-    for split in pairs:
+    for split in splits:
         for checked in _with_progress(f'checking {dataset.name} {split}', check, pairs[split], workers):
             if checked.problems:
                 problems += checked.problems
             else:
                 pixels[split].add(checked.size, checked.pixels)
-    _raise(problems)
-    return pixels
-
-
-def _raise(problems: list[Problem]) -> None:
     # Splits overlap (trainval holds train), and a file needs naming once.
     problems = list(dict.fromkeys(problems))
     if problems:
         listed = '\n  '.join(map(str, problems))
         raise ValueError(f'nothing was written: {len(problems)} problem(s) in the data\n  {listed}')
+    return pairs, pixels
 
 
 def _with_progress(label: str, function, pairs: list[Pair], workers: int) -> Iterable:
@@ -129,7 +119,7 @@ def check_pair(dataset: Dataset, pair: Pair) -> Checked:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, 'strerror', None) or str(error)
+    return 'missing' if isinstance(error, FileNotFoundError) else getattr(error, 'strerror', None) or str(error)
 
 
 def read_pair(dataset: Dataset, pair: Pair) -> records.Record:

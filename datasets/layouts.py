@@ -32,7 +32,10 @@ def present_splits(dataset: Dataset, data_dir: Path) -> tuple[str, ...]:
 
 
 def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair], list[Problem]]:
-    """All pairs of a split in list order, and every problem met; ValueError when there is no such split or list."""
+    """All pairs of a split in list order, and every problem of its list; whether their files exist isn't looked at.
+
+    ValueError when there is no such split or list.
+    """
     if dataset.layout.kind not in LAYOUTS:
         raise ValueError(f'{dataset.name} has layout {dataset.layout.kind!r}: choose from {", ".join(LAYOUTS)}')
     if split not in dataset.splits:
@@ -53,7 +56,7 @@ def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair]
             pairs.append(pair)
     if not pairs and not problems:
         raise ValueError(f'{list_path} names no images')
-    return pairs, problems + _missing(pairs) + _repeated(pairs, list_path)
+    return pairs, problems + _repeated(pairs, list_path)
 
 
 def _list_candidates(layout: Layout, data_dir: Path, split: str) -> Iterator[tuple[Path, Path]]:
@@ -110,10 +113,6 @@ def _listed_pair(dataset: Dataset, root: Path, split: str, line: str) -> Pair | 
     if image is None or label is None:
         return f'{line!r} leads out of {root}'
     return Pair(image.relative_to(os.path.normpath(root)).with_suffix('').as_posix(), image, label)
-
-
-def _missing(pairs: list[Pair]) -> list[Problem]:
-    return [Problem(path, 'missing') for pair in pairs for path in (pair.image, pair.label) if not path.is_file()]
 
 
 def _repeated(pairs: list[Pair], list_path: Path) -> list[Problem]:

@@ -100,14 +100,20 @@ def test_every_bad_file_is_named_at_once_and_nothing_written(tmp_path, workers):
     assert not (tmp_path / 'out').exists()
 
 
-def test_missing_files_are_named_at_once_and_nothing_written(tmp_path):
-    drawn.voc(tmp_path / 'raw', {'train': 3, 'val': 2})
-    missing = [tmp_path / 'raw/JPEGImages/train_1.jpg', tmp_path / 'raw/SegmentationClass/val_0.png']
-    for path in missing:
-        path.unlink()
-    with pytest.raises(ValueError, match=r'2 problem\(s\)') as error:
-        convert(VOC, tmp_path / 'raw', tmp_path / 'out')
-    assert str(error.value).splitlines()[1:] == [f'  {path}: missing' for path in missing]
+def test_missing_files_and_faults_of_lists_come_with_the_rest(tmp_path):
+    raw = tmp_path / 'raw'
+    drawn.voc(raw, {'train': 3, 'val': 2})
+    (raw / 'JPEGImages/train_1.jpg').unlink()
+    (raw / 'SegmentationClass/train_1.png').unlink()
+    (raw / 'SegmentationClass/val_0.png').write_bytes(b'')
+    path = raw / 'ImageSets/Segmentation/val.txt'
+    path.write_text(path.read_text() + 'val_1\n../../../etc/passwd\n')
+    with pytest.raises(ValueError, match=r'5 problem\(s\)') as error:
+        convert(VOC, raw, tmp_path / 'out', workers=1)
+    assert str(error.value).splitlines()[1:] == [
+        f"  {path}:4: '../../../etc/passwd' leads out of {raw}", f"  {path}: lists 'val_1' more than once",
+        f'  {raw}/JPEGImages/train_1.jpg: missing', f'  {raw}/SegmentationClass/train_1.png: missing',
+        f'  {raw}/SegmentationClass/val_0.png: the file is empty']
     assert not (tmp_path / 'out').exists()
 
 
