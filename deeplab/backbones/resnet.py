@@ -70,26 +70,34 @@ def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded
     `cascaded_blocks` repeats block 4 as block5, block6, ... (section 3.2: 3 times). No released checkpoint has them;
     they live in a scope of their own, `cascade`, so that ImageNet weights still cover the whole backbone.
     """
-    blocks = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
+    units = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
     widths = [*WIDTHS, *[WIDTHS[-1]] * cascaded_blocks]
-    strides = [s for i, n in enumerate(blocks) for s in [1] * (n - 1) + [2 if i < len(blocks) - 1 else 1]]
+    strides = [s for i, n in enumerate(units, 1) for s in [1] * (n - 1) + [2 if i < len(units) else 1]]
     layers = iter(plan([ROOT_STRIDE, *strides], output_stride)[1:])
     grid = _grid(variant, multi_grid)
-    taps = {}
     preactivated = variant.unit is bottleneck_v2
+
+    def block(inputs, index):
+        net, ends = inputs, []
+        with tf.variable_scope(f'block{index + 1}'):
+            for i in range(units[index]):
+                stride, rate = next(layers)
+                with tf.variable_scope(f'unit_{i + 1}'):
+                    net, end = variant.unit(net, widths[index], stride, rate * (grid[i] if index >= 3 else 1))
+                ends.append(end)
+        # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
+        return net, ends[-1] if preactivated else ends[-2]
+
+    taps = {}
     with slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         with tf.variable_scope(variant.scope):
             net = _root(images, variant.root, preactivated)
-        for i, (units, width) in enumerate(zip(blocks, widths, strict=True)):
-            with tf.variable_scope(variant.scope if i < len(WIDTHS) else 'cascade'), tf.variable_scope(f'block{i + 1}'):
-                ends = []
-                for j in range(units):
-                    stride, rate = next(layers)
-                    with tf.variable_scope(f'unit_{j + 1}'):
-                        net, end = variant.unit(net, width, stride, rate * (grid[j] if i >= 3 else 1))
-                    ends.append(end)
-            # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
-            taps[ROOT_STRIDE << i] = ends[-1] if preactivated else ends[-2]
+            for i in range(len(WIDTHS)):
+                net, taps[ROOT_STRIDE << i] = block(net, i)
+        if cascaded_blocks:
+            with tf.variable_scope('cascade'):
+                for i in range(len(WIDTHS), len(units)):
+                    net, _ = block(net, i)
         if preactivated:
             with tf.variable_scope(variant.scope):
                 net = tf.nn.relu(batch_norm(net, scope='postnorm'))
