@@ -17,7 +17,7 @@ from datasets import registry
 from datasets.progress import Progress
 
 # Chance of each class when an object is drawn.
-FREQUENCY = {'disc': 0.30, 'square': 0.27, 'triangle': 0.24, 'stripes': 0.15, 'ring': 0.04}
+FREQUENCY = {'disc': 0.28, 'square': 0.25, 'triangle': 0.24, 'stripes': 0.17, 'ring': 0.06}
 SIZES = np.arange(121, 201, 2)
 VOID = 255
 VOID_COLOR = (224, 224, 192)
@@ -117,10 +117,9 @@ def square(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: 
 
 
 def triangle(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
-    """Flat with coarse speckles."""
+    """Covered with fine grain."""
     third = np.sqrt(0.75) * np.abs(x) + 0.5 * y
-    speckles = np.kron(random.rand(*(-(-side // 3) for side in x.shape)), np.ones((3, 3)))[:x.shape[0], :x.shape[1]]
-    return np.maximum(third, -y) - 0.6 * radius, 0.3 + 0.6 * speckles * (speckles > 0.7)
+    return np.maximum(third, -y) - 0.68 * radius, random.rand(*x.shape)
 
 
 def stripes(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
@@ -134,7 +133,7 @@ def stripes(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius:
 
 def ring(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
     """Smooth, lighter on one side, with the background seen through its hole."""
-    thickness = max(0.2 * radius, 4.0)
+    thickness = max(0.22 * radius, 4.0)
     return np.abs(np.hypot(x, y) - radius) - thickness, 0.5 + 0.4 * x / radius
 
 
