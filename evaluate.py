@@ -29,8 +29,9 @@ def main(argv=None) -> int:
 
     from deeplab import evaluation, results, run, trained  # TensorFlow is imported only when the flags are right
     resolved = run.resolve(recipe)
+    count = evaluation.num_images(resolved)  # damaged records are found before a graph is built
     if own.check:
-        results.require_expected(recipe, evaluation.num_images(resolved))
+        results.require_expected(recipe, count)
     models = trained.load(resolved, trained.checkpoints(model_dir, own.checkpoint))
     for model in models:
         measured = evaluation.evaluate(model, model_dir, own.pictures)

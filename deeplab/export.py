@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,11 +160,12 @@ def parity(model: Trained, saved_model: Path) -> Iterator[Parity]:
     """Compares a SavedModel with `predict` on fixed images, through both signatures, float32."""
     batches = [np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8) for shape in PARITY_SHAPES]
     expected = _predict(model, batches)
-    for signature, inputs in (('serving_default', batches), ('image_bytes', [_png_strings(b) for b in batches])):
-        found = serve(saved_model, signature, inputs)
-        for batch, want, have in zip(batches, expected, found, strict=True):
-            yield Parity(signature, batch.shape, int(np.sum(want['classes'] != have['classes'])),
-                         float(np.max(np.abs(want['probabilities'] - have['probabilities']))))
+    inputs = {'serving_default': batches, 'image_bytes': [_png_strings(batch) for batch in batches]}
+    found = serve(saved_model, [(signature, one) for signature, each in inputs.items() for one in each])
+    compared = [(signature, want) for signature in inputs for want in expected]
+    for (signature, want), have in zip(compared, found, strict=True):
+        yield Parity(signature, have['classes'].shape, int(np.sum(want['classes'] != have['classes'])),
+                     float(np.max(np.abs(want['probabilities'] - have['probabilities']))))
 
 
 def _predict(model: Trained, batches: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
@@ -181,14 +182,16 @@ def _predict(model: Trained, batches: list[np.ndarray]) -> list[dict[str, np.nda
                                                          yield_single_examples=False))
 
 
-def serve(saved_model: Path, signature: str, inputs: list[Any]) -> list[dict[str, np.ndarray]]:
-    """The outputs of a SavedModel's signature for each of `inputs`."""
+def serve(saved_model: Path, requests: Sequence[tuple[str, Any]]) -> list[dict[str, np.ndarray]]:
+    """The outputs of a SavedModel for each (signature, input)."""
     with tf.Graph().as_default(), tf.Session(config=session_config('float32')) as session:
         loaded = tf.saved_model.load(session, [tf.saved_model.tag_constants.SERVING], str(saved_model))
-        chosen = loaded.signature_def[signature]
-        (fed,) = chosen.inputs.values()
-        fetched = {name: info.name for name, info in chosen.outputs.items()}
-        return [session.run(fetched, {fed.name: one}) for one in inputs]
+        return [_ask(session, loaded.signature_def[name], one) for name, one in requests]
+
+
+def _ask(session: tf.Session, signature, value) -> dict[str, np.ndarray]:
+    (fed,) = signature.inputs.values()
+    return session.run({name: info.name for name, info in signature.outputs.items()}, {fed.name: value})
 
 
 def _png_strings(batch: np.ndarray) -> list[bytes]:

@@ -41,10 +41,11 @@ def checkpoints(model_dir: Path | None, choice: str) -> list[str]:
     if model_dir is None:
         raise ValueError(f'--checkpoint {choice} is looked for in a model_dir: give --model_dir, or the path of a '
                          f'checkpoint')
-    folder = model_dir / 'best' if choice == 'best' else model_dir
-    found = _all(folder) if choice == 'all' else [tf.train.latest_checkpoint(str(folder))]
-    if not found or not found[0]:
-        raise ValueError(f'{folder} holds no checkpoint: train first, or give another --checkpoint')
+    if choice != 'all':
+        return [restore.locate(model_dir / 'best' if choice == 'best' else model_dir)]
+    found = _all(model_dir)
+    if not found:
+        raise ValueError(f'{model_dir} holds no checkpoint: train first, or give the path of one')
     return found
 
 

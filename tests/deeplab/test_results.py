@@ -1,0 +1,106 @@
+"""Results: the table, what is worth a warning, the check against the recipe, and files that are never overwritten."""
+
+import json
+
+import numpy as np
+import pytest
+
+from datasets import registry
+from deeplab import recipe as recipes
+from deeplab import results
+from deeplab.schema import Recipe
+
+CLASSES = registry.load('synthetic').num_classes
+
+
+def measurement(matrix=None, step=7, **expected):
+    recipe = recipes.override(Recipe(), {'name': 'a row'} | {f'expected.{k}': v for k, v in expected.items()})
+    if matrix is None:
+        matrix = np.eye(CLASSES, dtype=np.int64) * 90 + 2  # IoU of every class: 92 / 112
+    return results.Measurement(
+        recipe=recipe, dataset=registry.load('synthetic'), output_stride=8, confusion_matrix=matrix,
+        num_images=4, list_sha256='ab', checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789',
+        global_step=step, gpus=(), seconds=1.25)
+
+
+def test_the_table_has_a_line_per_class_and_percent():
+    lines = results.table(measurement()).splitlines()
+    assert [line.split()[0] for line in lines[1:CLASSES + 1]] == list(registry.load('synthetic').class_names)
+    assert lines[1].split()[1:] == [f'{100 * 92 / 112:.2f}', '16.67', '16.67']
+    assert any(line.split() == ['mean', 'IoU', '82.14'] for line in lines)
+
+
+def test_a_class_that_does_not_count_has_no_iou():
+    matrix = np.zeros((CLASSES, CLASSES), np.int64)
+    matrix[0, 0] = matrix[1, 1] = 5
+    measured = measurement(matrix)
+    assert results.table(measured).splitlines()[3].split()[:2] == ['square', '-']
+    assert results.to_dict(measured)['per_class_iou']['square'] is None
+
+
+@pytest.mark.parametrize(('cells', 'warning'), [
+    ({(0, 0): 1000, (1, 0): 5}, 'class disc has IoU 0: it is never right'),
+    ({(0, 0): 1000, (0, 1): 5}, 'class disc has IoU 0: it is predicted but not in the truth'),
+    ({(0, 0): 991, (1, 1): 9}, '99.10 % of the predictions are background'),
+])
+def test_what_is_probably_wrong_is_a_warning(cells, warning):
+    matrix = np.zeros((CLASSES, CLASSES), np.int64)
+    for cell, count in cells.items():
+        matrix[cell] = count
+    assert warning in list(results.warnings(measurement(matrix)))
+
+
+def test_nothing_wrong_no_warning():
+    assert list(results.warnings(measurement())) == []
+
+
+@pytest.mark.parametrize(('expected', 'passed', 'lines'), [
+    ({'mean_iou': 82.1}, True, 1),
+    ({'mean_iou': 82.1, 'pixel_accuracy': 90.2}, True, 2),
+    ({'mean_iou': 82.3}, False, 1),
+    ({'mean_iou': 82.3, 'tolerance': 0.2}, True, 1),
+    ({'mean_iou': 82.1, 'pixel_accuracy': 91.0}, False, 2),
+    ({'mean_iou': 82.1, 'num_images': 4}, True, 1),
+])
+def test_check_compares_percent_with_the_tolerance(expected, passed, lines):
+    found, said = results.check(measurement(**expected))
+    assert found is passed
+    assert len(said) == lines
+    assert f'measured 82.1429, expected {expected["mean_iou"]}' in said[0]
+
+
+@pytest.mark.parametrize(('expected', 'message'), [
+    ({}, 'has no expected.mean_iou'),
+    ({'mean_iou': 82.1, 'num_images': 1449}, 'on 1449 images; split val has 4'),
+])
+def test_check_refuses_where_there_is_nothing_to_compare(expected, message):
+    with pytest.raises(ValueError, match=message):
+        results.check(measurement(**expected))
+
+
+def test_the_file_holds_what_was_measured_and_how(tmp_path):
+    measured = measurement(mean_iou=82.1)
+    record = json.loads(results.write(measured, tmp_path / 'r.json').read_text())
+    assert record['confusion_matrix'] == measured.confusion_matrix.tolist()
+    assert recipes.from_dict(record['recipe']) == measured.recipe
+    assert record['scores']['mean_iou'] == pytest.approx(100 * 92 / 112)
+    assert record['protocol'] == {'output_stride': 8, 'scales': [1.0], 'flip': False, 'pad_to': [],
+                                  'resolution': 'original', 'absent_classes': 'union'}
+    assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7}
+    assert record['data']['num_images'] == 4 and record['data']['list_sha256'] == 'ab'
+    assert set(record['versions']) == {'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}
+    assert record['hardware']['cores'] > 0 and record['hardware']['cpu']
+    assert set(record['git']) == {'commit', 'dirty'}
+
+
+def test_no_result_is_overwritten(tmp_path):
+    path = tmp_path / 'new' / 'r.json'
+    written = [results.write(measurement(step=step), path) for step in (1, 2, 3)]
+    assert [one.name for one in written] == ['r.json', 'r-2.json', 'r-3.json']
+    assert [json.loads(one.read_text())['checkpoint']['global_step'] for one in written] == [1, 2, 3]
+    assert len(list(path.parent.iterdir())) == 3
+
+
+def test_the_name_tells_recipe_split_and_step_or_weights():
+    assert measurement().name == 'a_row-val-7'
+    assert measurement(step=None).name == 'a_row-val-01234567'
