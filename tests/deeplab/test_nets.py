@@ -1,0 +1,134 @@
+"""The contract of every net with every backbone, and the options of the DeepLabs."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+
+from deeplab.backbones import BACKBONES
+from deeplab.compat import tf
+from deeplab.layers.scope import model_scope
+from deeplab.nets import NETS
+from tests.deeplab import fill
+
+NUM_CLASSES = 7
+FAST = {('deeplabv3', 'resnet_v1_18'), ('deeplabv3plus', 'mobilenet_v2')}
+
+
+def pairs():
+    every = [(net, backbone) for net in NETS for backbone in BACKBONES]
+    assert set(every) > FAST
+    return [pytest.param(*pair, marks=() if pair in FAST else pytest.mark.slow) for pair in every]
+
+
+def build(net, backbone, images, training=False, batch_norm='train', output_stride=16, **options):
+    with model_scope(training, batch_norm):
+        return NETS[net](images, NUM_CLASSES, BACKBONES[backbone], training=training, output_stride=output_stride,
+                         **options)
+
+
+@pytest.mark.parametrize(('net', 'backbone'), pairs())
+def test_training_starts_at_ln_classes_and_reaches_every_variable(net, backbone):
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(3)
+        images = tf.constant(fill.images(65, 65, batch=2), tf.float32)
+        logits = build(net, backbone, images, training=True).logits
+        assert logits.dtype == tf.float32 and logits.shape.as_list()[-1] == NUM_CLASSES
+        size = logits.shape.as_list()[:3]
+        labels = np.random.RandomState(0).randint(0, NUM_CLASSES, size)
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+        # Over all labels, not over a drawn few: what remains beside ln(classes) is half the logits' variance.
+        expected_loss = -tf.reduce_mean(tf.nn.log_softmax(logits))
+        variables = tf.trainable_variables()
+        gradients = tf.gradients(loss, variables)
+        assert [v.op.name for v, g in zip(variables, gradients, strict=True) if g is None] == []
+        normalised = [v for v in variables if v.op.name.endswith('/gamma')]
+        assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == 2 * len(normalised) > 0
+        session.run(tf.global_variables_initializer())
+        found, values = session.run([expected_loss, gradients])
+    assert found == pytest.approx(math.log(NUM_CLASSES), rel=0.01)
+    dead = [v.op.name for v, g in zip(variables, values, strict=True) if not np.isfinite(g).all() or not np.any(g)]
+    assert dead == []
+
+
+@pytest.mark.parametrize(('net', 'backbone'), pairs())
+def test_an_inference_graph_has_no_updates(net, backbone):
+    with tf.Graph().as_default():
+        build(net, backbone, tf.placeholder(tf.float32, [1, None, None, 3]))
+        assert tf.get_collection(tf.GraphKeys.UPDATE_OPS) == []
+        assert all(not v.trainable for v in tf.global_variables() if 'moving_' in v.op.name)
+        assert set(tf.global_variables()) == set(tf.get_collection(tf.GraphKeys.MODEL_VARIABLES))
+
+
+@pytest.mark.parametrize('net', NETS)
+def test_the_signature_is_the_schema(net):
+    parameters = inspect.signature(NETS[net]).parameters
+    assert [p for p in parameters][:3] == ['images', 'num_classes', 'backbone']
+    options = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+    assert len(options) == len(parameters) - 3
+    assert {'training', 'output_stride', 'backbone_options', 'atrous_rates'} < {p.name for p in options}
+    assert all(p.default is not p.empty for p in options if p.name not in ('training', 'output_stride'))
+    with tf.Graph().as_default(), pytest.raises(TypeError, match='no_such_option'):
+        build(net, 'resnet_v1_18', tf.zeros([1, 33, 33, 3]), no_such_option=1)
+
+
+@pytest.mark.parametrize(('net', 'stride'), [('deeplabv3', 16), ('deeplabv3plus', 4)])
+@pytest.mark.parametrize('size', [(50, 70), (31, 64)])
+def test_a_graph_of_unknown_size_equals_one_of_known_size(net, stride, size):
+    image = fill.images(*size).astype(np.float32)
+    found = []
+    for shape in ([None, None, None, 3], [1, *size, 3]):
+        with tf.Graph().as_default(), tf.Session() as session:
+            images = tf.placeholder(tf.float32, shape)
+            logits = build(net, 'resnet_v1_18', images).logits
+            fill.fill(session, 'B')
+            found.append(session.run(logits, {images: image}))
+    assert found[1].shape == (1, *(math.ceil(side / stride) for side in size), NUM_CLASSES)
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5 * np.abs(found[1]).max())
+
+
+def test_another_scale_shares_every_variable():
+    with tf.Graph().as_default():
+        for size, created in ((65, None), (33, [])):
+            before = tf.global_variables()
+            with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+                build('deeplabv3plus', 'resnet_v1_18', tf.zeros([1, size, size, 3]))
+            new = [v for v in tf.global_variables() if v not in before]
+            assert new == created if created is not None else new
+
+
+def dilations(**options):
+    """Rates of the ASPP branches."""
+    with tf.Graph().as_default() as graph:
+        build('deeplabv3', 'resnet_v1_18', tf.zeros([1, 65, 65, 3]), aspp_with_separable_conv=False, **options)
+        return [graph.get_operation_by_name(f'aspp{i}/Conv2D').get_attr('dilations')[1] for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(('output_stride', 'options', 'rates'), [
+    (16, {}, [6, 12, 18]), (8, {}, [12, 24, 36]), (32, {}, [3, 6, 9]),
+    (8, {'atrous_rates': (12, 24, 36), 'atrous_rates_stride': 8}, [12, 24, 36])])
+def test_atrous_rates_follow_the_output_stride(output_stride, options, rates):
+    assert dilations(output_stride=output_stride, **options) == rates
+
+
+def test_dropout_is_there_in_training_only():
+    for training in (True, False):
+        with tf.Graph().as_default() as graph:
+            build('deeplabv3', 'resnet_v1_18', tf.zeros([2, 33, 33, 3]), training=training, batch_norm='freeze')
+            assert any('concat_projection_dropout' in op.name for op in graph.get_operations()) == training
+            assert tf.trainable_variables() and not [
+                v for v in tf.trainable_variables() if v.op.name.endswith(('gamma', 'beta'))]
+
+
+@pytest.mark.parametrize(('net', 'options', 'message'), [
+    ('deeplabv3', {'output_stride': 32, 'atrous_rates': (6, 7)}, r'\[6, 7\] .* not whole at output stride 32'),
+    ('deeplabv3', {'logits_kernel_size': 3}, 'logits_kernel_size is 3; it must be 1'),
+    ('deeplabv3plus', {'decoder_output_stride': (4, 8)}, r'\[4, 8\]; resnet_v1_18 offers \[16, 8, 4\], largest first'),
+    ('deeplabv3plus', {'decoder_output_stride': (2,)}, r'\[2\]; resnet_v1_18 offers'),
+    ('deeplabv3plus', {'decoder_output_stride': ()}, r'\[\]; resnet_v1_18 offers'),
+    ('deeplabv3plus', {'decoder_output_is_logits': True}, 'needs decoder_use_sum_merge'),
+])
+def test_options_that_contradict_each_other_are_refused(net, options, message):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match=message):
+        build(net, 'resnet_v1_18', tf.zeros([1, 33, 33, 3]), **options)
