@@ -1,0 +1,70 @@
+"""The README's commands, run in the order in which they stand."""
+
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from deeplab import table
+from tests.conftest import TINY
+from tests.paths import ROOT
+
+# Training is cut short; everything else runs as it is written.
+SHORTER = {'train.py': [*TINY, '--max_steps', '4'], 'datasets.synthetic': ['--num_train', '8', '--num_val', '3']}
+
+
+def readme_commands():
+    block, = re.findall(r'```bash\n(.*?)```', (ROOT / 'README.md').read_text(encoding='utf8'), re.DOTALL)
+    lines = block.replace('\\\n', ' ').splitlines()
+    return [shlex.split(line) for line in lines if line and not line.startswith('#')]
+
+
+@pytest.fixture(scope='module')
+def workplace(tmp_path_factory):
+    """An empty folder from which the project's files can be reached as from its root."""
+    folder = tmp_path_factory.mktemp('readme')
+    for path in [*ROOT.glob('*.py'), *(ROOT / name for name in ('datasets', 'deeplab', 'pretrained'))]:
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_commands_run_as_written(workplace):
+    commands = readme_commands()
+    assert len(commands) >= 7
+    for command in commands:
+        assert command[0] == 'python'
+        more = next((more for name, more in SHORTER.items() if name in command), [])
+        result = subprocess.run([sys.executable, *command[1:], *more], cwd=workplace, capture_output=True, text=True,
+                                timeout=600)
+        assert result.returncode == 0, f'{shlex.join(command)}:\n{result.stdout}\n{result.stderr}'
+    runs = workplace / 'runs/demo'
+    assert (runs / 'curves.png').stat().st_size > 0
+    assert len(list((runs / 'pictures').glob('*.png'))) == 3
+    assert len(list((runs / 'predictions').glob('*_ids.png'))) == 11
+    assert list((runs / 'exported').glob('*/saved_model.pb'))
+    assert list((runs / 'results').glob('*.json'))
+
+
+@pytest.mark.slow
+def test_tensorboard_starts_and_lists_the_tags(workplace):
+    """Needs the run of the test above; TensorBoard is the part of the stack that setuptools 82 breaks."""
+    server = subprocess.Popen([sys.executable, '-m', 'tensorboard.main', '--logdir', str(workplace / 'runs'), '--port', '0',
+                               '--load_fast', 'false'], stderr=subprocess.PIPE, text=True)
+    try:
+        address = next(match[0] for line in server.stderr if (match := re.search(r'http://\S+:\d+/', line)))
+        with urllib.request.urlopen(address + 'data/plugin/scalars/tags', timeout=60) as reply:
+            tags = reply.read().decode()
+    finally:
+        server.kill()
+    for tag in ('mean_iou', 'pixel_accuracy', 'learning_rate', 'losses/cross_entropy', 'losses/weight_decay',
+                'images_per_second', 'iou/background'):
+        assert f'"{tag}"' in tags, tag
+
+
+def test_the_table_is_what_the_results_say():
+    text = (ROOT / 'README.md').read_text(encoding='utf8')
+    assert text == table.insert(text, table.markdown(table.rows(table.load(ROOT / 'results'))))
