@@ -1,8 +1,16 @@
 """Where a graph runs: distribution strategies, session options, precision."""
 
+import json
 import os
 
 from deeplab.compat import tensorflow, tf
+
+
+def worker_index() -> int:
+    """Which of TF_CONFIG's training workers this process is; 0, the chief, writes. 0 without TF_CONFIG."""
+    config = json.loads(os.environ.get('TF_CONFIG') or '{}')
+    task, has_chief = config.get('task', {}), bool(config.get('cluster', {}).get('chief'))
+    return int(task.get('index', 0)) + (has_chief and task.get('type') == 'worker')
 
 
 def make_strategy(devices: str) -> tf.distribute.Strategy | None:

@@ -27,7 +27,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     """
     run = model.run
     recipe = run.recipe
-    index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split)
+    index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split, run.dataset)
     name = f'{recipe.data.eval_split}_{protocol_name(recipe.evaluation, run.eval_output_stride)}'
     watching = [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
     if model_dir is not None:
@@ -50,7 +50,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
 
 def num_images(run: Run) -> int:
     """Images of the recipe's evaluation split."""
-    return input_fn.index_records(run.recipe.data.data_dir, run.recipe.data.eval_split).num_examples
+    return input_fn.index_records(run.recipe.data.data_dir, run.recipe.data.eval_split, run.dataset).num_examples
 
 
 def protocol_name(evaluation: Evaluation, output_stride: int) -> str:

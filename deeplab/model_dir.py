@@ -21,14 +21,14 @@ def say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(model_dir: Path) -> Iterator[None]:
-    """Holds model_dir for this process; two trainings would tear each other's checkpoints.
+def locked(model_dir: Path, worker: int = 0) -> Iterator[None]:
+    """Holds model_dir for this process; two trainings would tear each other's checkpoints. Workers of one don't.
 
     Raises:
       ValueError: another process holds it; says which.
     """
     model_dir.mkdir(parents=True, exist_ok=True)
-    with open(model_dir / 'lock', 'a+', encoding='utf8') as handle:
+    with open(model_dir / (f'lock.worker-{worker}' if worker else 'lock'), 'a+', encoding='utf8') as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,7 +7,7 @@ from datasets import input_fn
 from datasets.progress import Progress
 from deeplab import eval_hooks, hooks, optimizer
 from deeplab.compat import estimator, tensorflow, tf
-from deeplab.devices import session_config
+from deeplab.devices import session_config, worker_index
 from deeplab.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
 from deeplab.model_fn import MODES, WarmStart, model_fn
 from deeplab.run import Run
@@ -28,13 +28,15 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
       TrainingFailed: the loss or the weights are not finite.
     """
     recipe = run.recipe
-    train_index = input_fn.index_records(recipe.data.data_dir, recipe.data.train_split)
-    eval_index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split)
+    train_index = input_fn.index_records(recipe.data.data_dir, recipe.data.train_split, run.dataset)
+    eval_index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split, run.dataset)
     stop = hooks.StopSignal()
-    with locked(model_dir):
+    worker = worker_index()
+    with locked(model_dir, worker):
         ensure_usable(model_dir)
         warm_start = _initialise(run, model_dir)
-        keep_recipe(model_dir, recipe, allow_recipe_change)
+        if worker == 0:
+            keep_recipe(model_dir, recipe, allow_recipe_change)
         replicas = strategy.num_replicas_in_sync if strategy else 1
         _announce(run, model_dir, train_index, eval_index, replicas)
         if latest_step(model_dir) >= recipe.train.max_steps:
@@ -44,7 +46,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         stop.install()
         chosen = make_estimator(run, model_dir, strategy, warm_start)
         training = estimator.TrainSpec(_train_input(run, model_dir, train_index), recipe.train.max_steps,
-                                       hooks=_train_hooks(run, model_dir, replicas, stop))
+                                       hooks=_train_hooks(run, model_dir, replicas, stop, worker == 0))
         evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, name=None, start_delay_secs=0,
                                         throttle_secs=recipe.train.eval_secs,
                                         hooks=_eval_hooks(run, model_dir, eval_index, stop),
@@ -128,13 +130,14 @@ def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
     return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)
 
 
-def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal) -> list:
+def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, writes: bool) -> list:
     options = run.recipe.train
     # The order matters: a NaN is found before the saver could write it.
-    return [hooks.StopOnNan(),
-            hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop),
-            hooks.Console(str(model_dir), options.log_steps, options.max_steps, options.batch_size * replicas),
-            hooks.StopOnSignal(stop)]
+    chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
+    if writes:
+        chosen += [hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop),
+                   hooks.Console(str(model_dir), options.log_steps, options.max_steps, options.batch_size * replicas)]
+    return chosen
 
 
 def _eval_hooks(run: Run, model_dir: Path, index: input_fn.RecordIndex, stop: hooks.StopSignal) -> list:
