@@ -52,8 +52,8 @@ def test_the_commands_run_as_written(workplace):
 @pytest.mark.slow
 def test_tensorboard_starts_and_lists_the_tags(workplace):
     """Needs the run of the test above; TensorBoard is the part of the stack that setuptools 82 breaks."""
-    server = subprocess.Popen([sys.executable, '-m', 'tensorboard.main', '--logdir', str(workplace / 'runs'), '--port', '0',
-                               '--load_fast', 'false'], stderr=subprocess.PIPE, text=True)
+    arguments = ['--logdir', str(workplace / 'runs'), '--port', '0', '--load_fast', 'false']
+    server = subprocess.Popen([sys.executable, '-m', 'tensorboard.main', *arguments], stderr=subprocess.PIPE, text=True)
     try:
         address = next(match[0] for line in server.stderr if (match := re.search(r'http://\S+:\d+/', line)))
         with urllib.request.urlopen(address + 'data/plugin/scalars/tags', timeout=60) as reply:
