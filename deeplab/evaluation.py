@@ -41,7 +41,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
             runner.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix, name=name)
     return Measurement(
         recipe=recipe, dataset=run.dataset, output_stride=run.eval_output_stride,
-        confusion_matrix=np.asarray(values['confusion_matrix'], np.int64), num_images=index.num_examples,
+        confusion_matrix=np.asarray(values['pixel_counts'], np.int64), num_images=index.num_examples,
         list_sha256=index.manifest['list_sha256'] if index.manifest else None,
         checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,
         gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),

@@ -129,7 +129,7 @@ def _evaluate(run: Run, features, labels, probabilities, classes) -> estimator.E
     loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
     values, update = metrics.streaming_confusion_matrix(
         labels, classes, run.num_classes, run.dataset.ignore_label, lambda matrix: _scores(run, matrix))
-    tf.add_to_collection(eval_hooks.MATRIX, values['confusion_matrix'])
+    tf.add_to_collection(eval_hooks.MATRIX, values['pixel_counts'])
     tf.add_to_collection(eval_hooks.FILENAMES, features['filename'])
     tf.add_to_collection(eval_hooks.TRIPTYCH,
                          summaries.triptych(features['image'], labels, classes, run.dataset.palette))
@@ -137,8 +137,8 @@ def _evaluate(run: Run, features, labels, probabilities, classes) -> estimator.E
 
 
 def _scores(run: Run, matrix: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What TensorBoard shows of a confusion matrix, and the matrix itself."""
+    """What TensorBoard shows of a confusion matrix, and the matrix itself, under another tag than its picture's."""
     iou = metrics.per_class_iou(matrix)
     scores = {'mean_iou': metrics.mean_iou(matrix, run.recipe.evaluation.absent),
-              'pixel_accuracy': metrics.pixel_accuracy(matrix), 'confusion_matrix': matrix}
+              'pixel_accuracy': metrics.pixel_accuracy(matrix), 'pixel_counts': matrix}
     return scores | {f'iou/{name}': iou[index] for index, name in enumerate(run.dataset.class_names)}

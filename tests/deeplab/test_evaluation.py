@@ -73,7 +73,10 @@ def test_scores_and_pictures_go_to_tensorboard_apart_from_training(record_dir, m
     assert f'measured {result["scores"]["mean_iou"]:.4f}, expected 99' in capsys.readouterr().out
     assert result['protocol']['flip'] is True and result['protocol']['output_stride'] == 8
     (events,) = (model_dir / 'eval_val_os8_flip').glob('events*')
-    tags = {value.tag: event.step for event in tf.train.summary_iterator(str(events)) for value in event.summary.value}
+    values = [(event.step, value) for event in tf.train.summary_iterator(str(events)) for value in event.summary.value]
+    tags = {value.tag: step for step, value in values}
+    # TensorBoard would page through a matrix of numbers under the picture's tag.
+    assert [value.WhichOneof('value') for _, value in values if value.tag == 'confusion_matrix'] == ['image']
     assert {tag for tag in tags if tag.startswith('image_truth')} == {f'image_truth_prediction/{i}' for i in range(2)}
     assert {tags['mean_iou'], tags['pixel_accuracy'], tags['confusion_matrix']} == {7}
     assert not (model_dir / 'eval').exists()
