@@ -53,6 +53,7 @@ class Backbone:
     pad_value: tuple[float, float, float]  # what the input pipeline pads with, 0..255
     batch_norm: BatchNorm
     output_strides: tuple[int, ...]
+    taps: tuple[int, ...] = (4, 8, 16)  # nominal strides that `Features.taps` has
 
     @property
     def build(self) -> Callable[..., Features]:

@@ -48,16 +48,15 @@ def biases(inputs):
 
 @slim.add_arg_scope
 def conv2d(inputs, filters, kernel_size, *, scope, initializer, stride=1, rate=1, padding='SAME',
-           normalizer=batch_norm, activation=tf.nn.relu):
+           normalizer=batch_norm, activation=tf.nn.relu, weights='weights'):
     """Dense convolution, then `normalizer` (batch_norm, biases or None), then `activation` (or None).
 
     `kernel_size` and `rate` are one number or (height, width). Padding 'FIXED' pads a strided convolution symmetrically
-    by the kernel alone, where SAME pads one less on even sizes; with stride 1 the two agree.
+    by the kernel alone, where SAME pads one less on even sizes; with stride 1 they agree. `weights` names the kernel.
     """
     with tf.variable_scope(scope):
         kernel = _pair(kernel_size)
-        weights = slim.model_variable(
-            'weights', [*kernel, inputs.shape.as_list()[-1], filters], initializer=initializer)
+        weights = slim.model_variable(weights, [*kernel, inputs.shape.as_list()[-1], filters], initializer=initializer)
         inputs, padding = _pad(inputs, kernel, stride, padding)
         # Native dilation: 2 to 5 times as fast on a CPU as space-to-batch, with the same values and gradients.
         outputs = tf.nn.conv2d(inputs, weights, [1, stride, stride, 1], padding, dilations=[1, *_pair(rate), 1])

@@ -14,8 +14,8 @@ def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, bac
     With `decoder_output_is_logits` the decoder has as many filters as there are classes, whatever `decoder_filters` is.
     """
     head = Head(**options)
+    _check_strides(decoder_output_stride, backbone)
     features = backbone.build(images, output_stride, **(backbone_options or {}))
-    _check_strides(decoder_output_stride, features.taps, backbone)
     with head_scope():
         net = head.context(features.output, output_stride, training)
         net = decode(net, features.taps, spatial_size(images), decoder_output_stride,
@@ -25,8 +25,8 @@ def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, bac
         return Outputs(net if decoder_output_is_logits else head.logits(net, num_classes, output_stride), {})
 
 
-def _check_strides(strides, taps, backbone):
-    choices = sorted(taps, reverse=True)
+def _check_strides(strides, backbone):
+    choices = sorted(backbone.taps, reverse=True)
     if not strides or list(strides) != [stride for stride in choices if stride in strides]:
-        raise ValueError(f'decoder_output_stride is {list(strides)}; {backbone.name} offers {choices or "none"}, '
-                         'largest first')
+        raise ValueError(f'decoder_output_stride is {list(strides)}; {backbone.name} has taps at '
+                         f'{choices or "no stride"}, to be given largest first')
