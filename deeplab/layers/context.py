@@ -14,10 +14,11 @@ def xavier():
     return tf.glorot_uniform_initializer()
 
 
-def head_separable_conv2d(inputs, filters, *, scope, rate=1, activation=tf.nn.relu):
-    """3x3 separable convolution with an activation after both halves, as ASPP and decoder use it."""
+def head_separable_conv2d(inputs, filters, *, scope, kernel_size=3, rate=1, activation=tf.nn.relu):
+    """Separable convolution with an activation after both halves, as ASPP and decoder use it."""
     return separable_conv2d(
-        inputs, filters, scope=scope, rate=rate, depthwise_activation=activation, activation=activation,
+        inputs, filters, scope=scope, kernel_size=kernel_size, rate=rate,
+        depthwise_activation=activation, activation=activation,
         depthwise_initializer=tf.truncated_normal_initializer(stddev=DEPTHWISE_STDDEV),
         pointwise_initializer=tf.truncated_normal_initializer(stddev=POINTWISE_STDDEV))
 

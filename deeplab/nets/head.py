@@ -4,7 +4,7 @@ Options have the names of the released code's flags; scopes are at top level, as
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from deeplab.compat import slim, tf
 from deeplab.layers.context import atrous_pyramid, image_pooling, quantized_sigmoid, xavier
 from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
 from deeplab.layers.resize import scaled_size, spatial_size
+from deeplab.nets.dense_prediction_cell import dense_prediction_cell
 
 
 class Outputs(NamedTuple):
@@ -40,7 +41,7 @@ def head_scope():
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """DeepLabv3's head by its options (section 3.3), and DeepLabv2's plain one.
+    """DeepLabv3's head by its options (section 3.3), DeepLabv2's plain one, and the Dense Prediction Cell.
 
     `atrous_rates` belong to output stride `atrous_rates_stride` and are scaled to the one in use, as the papers do: 6,
     12, 18 at 16 are 12, 24, 36 at 8. Empty rates leave image pooling and the 1x1 branch.
@@ -56,6 +57,7 @@ class Head:
     aspp_with_concat_projection: bool = True
     aspp_with_squeeze_and_excitation: bool = False
     aspp_convs_filters: int = 256
+    dense_prediction_cell: str | Sequence[Mapping] | None = None  # operations, a JSON file, or a name: in place of ASPP
     image_se_uses_qsigmoid: bool = False
     logits_kernel_size: int = 1
     use_bounded_activation: bool = False
@@ -69,6 +71,13 @@ class Head:
         """`[N, h, w, channels]` -> `[N, h, w, aspp_convs_filters]` (more without the concat projection)."""
         if not self.aspp_with_batch_norm:
             return features
+        if self.dense_prediction_cell is not None:
+            return dense_prediction_cell(
+                features, self.dense_prediction_cell, output_stride, training=training, dropout_rate=self.dropout,
+                image_pooling_crop_size=self.image_pooling_crop_size)
+        return self._aspp(features, output_stride, training)
+
+    def _aspp(self, features, output_stride, training):
         pooled = self._image_feature(features, output_stride) if self.add_image_level_feature else None
         branches = atrous_pyramid(
             features, self.aspp_convs_filters, self._rates(output_stride),

@@ -20,7 +20,10 @@ HEAD_OPTIONS = ('add_image_level_feature', 'image_pooling_crop_size', 'image_poo
                 'aspp_convs_filters', 'image_se_uses_qsigmoid', 'logits_kernel_size', 'use_bounded_activation')
 BACKBONE_OPTIONS = {
     'mobilenet_v2': ('depth_multiplier', 'divisible_by'),
+    'mobilenet_v3': ('depth_multiplier',),
+    'mobilenet_edgetpu': ('depth_multiplier',),
     'resnet': ('multi_grid',),
+    'nas': ('nas_stem_output_num_conv_filters', 'nas_use_classification_head', 'nas_remove_os32_stride'),
     'xception': ('multi_grid', 'use_bounded_activation'),
 }
 
@@ -42,10 +45,12 @@ def manifests() -> dict[str, dict]:
     return json.loads(lzma.decompress((ORACLE / 'manifests.json.xz').read_bytes()))
 
 
-def built(name: str) -> bool:
-    """Whether the configuration's backbone and head exist."""
-    options = manifests()[name]['model_options']
-    return options['model_variant'] in BACKBONES and options['dense_prediction_cell_config'] is None
+def backbone_options(manifest) -> dict:
+    """The official options that its backbone takes."""
+    options = manifest['model_options']
+    options = {**options, **options['nas_architecture_options']}
+    family = [names for prefix, names in BACKBONE_OPTIONS.items() if options['model_variant'].startswith(prefix)]
+    return {name: options[name] for names in family for name in names}
 
 
 def build(manifest, images, *, training=False, batch_norm='freeze_statistics', **changes):
@@ -54,13 +59,13 @@ def build(manifest, images, *, training=False, batch_norm='freeze_statistics', *
     net = 'deeplabv3plus' if options['decoder_output_stride'] else 'deeplabv3'
     names = HEAD_OPTIONS + (DECODER_OPTIONS if net == 'deeplabv3plus' else ())
     arguments = {name: options[name] for name in names}
-    arguments.update(atrous_rates=manifest['atrous_rates'] or (), atrous_rates_stride=manifest['output_stride'])
-    family = [names for prefix, names in BACKBONE_OPTIONS.items() if options['model_variant'].startswith(prefix)]
+    arguments.update(atrous_rates=manifest['atrous_rates'] or (), atrous_rates_stride=manifest['output_stride'],
+                     dense_prediction_cell=options['dense_prediction_cell_config'])
     with model_scope(training or batch_norm == 'train', batch_norm):
         return NETS[net](
             images, manifest['num_classes'], BACKBONES[options['model_variant']], training=training,
-            output_stride=manifest['output_stride'],
-            backbone_options={name: options[name] for names in family for name in names}, **{**arguments, **changes})
+            output_stride=manifest['output_stride'], backbone_options=backbone_options(manifest),
+            **{**arguments, **changes})
 
 
 def cases(name: str) -> list[Case]:

@@ -13,6 +13,11 @@ from tests.deeplab import fill
 
 FAST = ('mobilenet_v2', 'resnet_v1_18')
 STRIDES = (8, 16, 32)
+CHANGES_WITH_STRIDE = {
+    'mobilenet_v3_small_seg': 'it gains a residual connection where its stride is removed, as the released one does',
+    'nas_pnasnet': 'its channels depend on the output stride',
+    'nas_hnasnet': 'it has one output stride',
+}
 # 2^k + 1 pixels: strided samples and corners coincide whatever the output stride.
 SIZE = 65
 
@@ -24,6 +29,8 @@ def every_backbone():
 
 @pytest.mark.parametrize('name', every_backbone())
 def test_dense_features_subsampled_are_those_at_a_larger_stride(name):
+    if name in CHANGES_WITH_STRIDE:
+        pytest.skip(CHANGES_WITH_STRIDE[name])
     with tf.Graph().as_default(), tf.Session() as session, model_scope(training=False):
         images, features, variables = tf.constant(fill.images(SIZE, SIZE), tf.float32), {}, []
         for output_stride in STRIDES:
@@ -46,8 +53,9 @@ def test_dense_features_subsampled_are_those_at_a_larger_stride(name):
 @pytest.mark.parametrize('name', every_backbone())
 def test_taps_are_named_by_their_nominal_stride(name):
     with tf.Graph().as_default(), model_scope(training=False):
-        taps = BACKBONES[name].build(tf.zeros([1, SIZE, SIZE, 3]), 32).taps
-        assert sorted(taps) == [4, 8, 16]
+        output_stride = 8 if name == 'nas_hnasnet' else STRIDES[-1]
+        taps = BACKBONES[name].build(tf.zeros([1, SIZE, SIZE, 3]), output_stride).taps
+        assert set(taps) == set(BACKBONES[name].taps)
         for stride, tap in taps.items():
             assert tap.shape.as_list()[1:3] == [math.ceil(SIZE / stride)] * 2
 

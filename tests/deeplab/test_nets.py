@@ -10,6 +10,7 @@ from deeplab.backbones import BACKBONES
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
 from deeplab.nets import NETS
+from deeplab.nets.dense_prediction_cell import CELLS, load_cell
 from tests.deeplab import fill
 
 NUM_CLASSES = 7
@@ -17,12 +18,15 @@ FAST = {('deeplabv3', 'resnet_v1_18'), ('deeplabv3plus', 'mobilenet_v2')}
 
 
 def pairs():
-    every = [(net, backbone) for net in NETS for backbone in BACKBONES]
+    every = [(net, backbone) for net in NETS for backbone, record in BACKBONES.items()
+             if net != 'deeplabv3plus' or record.taps]
     assert set(every) > FAST
     return [pytest.param(*pair, marks=() if pair in FAST else pytest.mark.slow) for pair in every]
 
 
 def build(net, backbone, images, training=False, batch_norm='train', output_stride=16, **options):
+    if backbone == 'nas_hnasnet':
+        output_stride = 8  # the only one it has
     with model_scope(training, batch_norm):
         return NETS[net](images, NUM_CLASSES, BACKBONES[backbone], training=training, output_stride=output_stride,
                          **options)
@@ -124,11 +128,49 @@ def test_dropout_is_there_in_training_only():
 @pytest.mark.parametrize(('net', 'options', 'message'), [
     ('deeplabv3', {'output_stride': 32, 'atrous_rates': (6, 7)}, r'\[6, 7\] .* not whole at output stride 32'),
     ('deeplabv3', {'logits_kernel_size': 3}, 'logits_kernel_size is 3; it must be 1'),
-    ('deeplabv3plus', {'decoder_output_stride': (4, 8)}, r'\[4, 8\]; resnet_v1_18 offers \[16, 8, 4\], largest first'),
-    ('deeplabv3plus', {'decoder_output_stride': (2,)}, r'\[2\]; resnet_v1_18 offers'),
-    ('deeplabv3plus', {'decoder_output_stride': ()}, r'\[\]; resnet_v1_18 offers'),
+    ('deeplabv3plus', {'decoder_output_stride': (4, 8)}, r'\[4, 8\]; resnet_v1_18 has taps at \[16, 8, 4\]'),
+    ('deeplabv3plus', {'decoder_output_stride': (2,)}, r'\[2\]; resnet_v1_18 has taps at'),
+    ('deeplabv3plus', {'decoder_output_stride': ()}, r'\[\]; resnet_v1_18 has taps at'),
     ('deeplabv3plus', {'decoder_output_is_logits': True}, 'needs decoder_use_sum_merge'),
 ])
 def test_options_that_contradict_each_other_are_refused(net, options, message):
     with tf.Graph().as_default(), pytest.raises(ValueError, match=message):
         build(net, 'resnet_v1_18', tf.zeros([1, 33, 33, 3]), **options)
+
+
+def test_a_dense_prediction_cell_is_built_from_its_operations():
+    cell = [{'op': 'conv', 'input': -1, 'kernel': 1, 'rate': [1, 1]},
+            {'op': 'conv', 'input': 0, 'kernel': 3, 'rate': [6, 21]},
+            {'op': 'pyramid_pooling', 'input': 1, 'grid_size': [2, 1]}]
+    shapes = {}
+    for output_stride, blocks in ((16, [6, 21]), (8, [12, 42])):
+        with tf.Graph().as_default() as graph:
+            logits = build('deeplabv3', 'resnet_v1_18', tf.zeros([1, 65, 97, 3]), output_stride=output_stride,
+                           dense_prediction_cell=cell).logits
+            shapes[output_stride] = logits.shape.as_list()
+            head = {v.op.name for v in tf.trainable_variables() if v.op.name.startswith('meta_architecture')}
+            pool, = [op for op in graph.get_operations() if op.type == 'AvgPool']
+            rate, = [tf.get_static_value(op.inputs[1]).tolist() for op in graph.get_operations()
+                     if op.type == 'SpaceToBatchND' and op.name.startswith('meta_architecture')]
+        assert rate == blocks
+        assert pool.get_attr('ksize') == [1, (shapes[output_stride][1] - 1) // 2 + 1, shapes[output_stride][2], 1]
+    assert shapes == {16: [1, 5, 7, NUM_CLASSES], 8: [1, 9, 13, NUM_CLASSES]}
+    assert {name for name in head if name.endswith('weights')} == {f'meta_architecture/{name}' for name in (
+        'branch0/weights', 'branch1_depthwise/depthwise_weights', 'branch1_pointwise/weights', 'branch2/weights',
+        'concat_projection/weights')}
+
+
+def test_the_published_cell_has_a_name():
+    assert load_cell('branch5_top1_cityscapes') == load_cell(str(CELLS / 'branch5_top1_cityscapes.json'))
+    assert len(load_cell('branch5_top1_cityscapes')) == 5
+
+
+@pytest.mark.parametrize(('cell', 'message'), [
+    ('no_such_cell', "'no_such_cell' is neither a file nor one of branch5_top1_cityscapes"),
+    ([{'op': 'pool', 'input': -1}], "operation 0 is 'pool'; choose one of conv, pyramid_pooling"),
+    ([{'op': 'conv', 'input': -1, 'kernel': 3}], 'operation 0 has .*; it needs .*rate'),
+    ([{'op': 'pyramid_pooling', 'input': 0, 'grid_size': [1, 1]}], 'operation 0 has input 0; it may be -1 to -1'),
+])
+def test_a_cell_that_makes_no_sense_is_refused(cell, message):
+    with pytest.raises(ValueError, match=message):
+        load_cell(cell)

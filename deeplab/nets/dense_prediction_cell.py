@@ -1,0 +1,81 @@
+"""The Dense Prediction Cell (Chen et al., 2018, arXiv:1809.04184): a searched context module, given as data.
+
+A cell is a list of operations. Each has `op` and `input` (-1: the backbone's features, else the index of an earlier
+operation); `conv` also has `kernel` and `rate` (height, width; at output stride 16), `pyramid_pooling` has `grid_size`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deeplab.compat import tf
+from deeplab.layers.context import head_separable_conv2d, xavier
+from deeplab.layers.conv import conv2d, dropout
+from deeplab.layers.resize import resize_bilinear, scaled_dimension, spatial_size
+
+CELLS = Path(__file__).parent / 'cells'
+FILTERS = 256
+RATES_STRIDE = 16  # the output stride that a cell's rates are meant for
+FIELDS = {'conv': {'op', 'input', 'kernel', 'rate'}, 'pyramid_pooling': {'op', 'input', 'grid_size'}}
+
+
+def load_cell(cell: str | Sequence[Mapping]) -> list[dict]:
+    """The operations of a cell given as such, as the path of a JSON file or as the name of one in `cells`.
+
+    ValueError names the file, the operation and what is wrong with it.
+    """
+    source, operations = 'the cell', cell
+    if isinstance(cell, str):
+        named = CELLS / f'{cell}.json'
+        source = named if named.exists() else Path(cell)
+        if not source.exists():
+            names = ', '.join(sorted(path.stem for path in CELLS.glob('*.json')))
+            raise ValueError(f'dense_prediction_cell {cell!r} is neither a file nor one of {names}')
+        operations = json.loads(source.read_text())
+    for i, operation in enumerate(operations):
+        fields = FIELDS.get(operation.get('op'))
+        if fields is None:
+            raise ValueError(f'{source}: operation {i} is {operation.get("op")!r}; choose one of {", ".join(FIELDS)}')
+        if set(operation) != fields:
+            raise ValueError(f'{source}: operation {i} has {sorted(operation)}; it needs {sorted(fields)}')
+        if not -1 <= operation['input'] < i:
+            raise ValueError(f'{source}: operation {i} has input {operation["input"]}; it may be -1 to {i - 1}')
+    return [dict(operation) for operation in operations]
+
+
+def dense_prediction_cell(features, cell, output_stride, *, image_pooling_crop_size, dropout_rate, training):
+    """`[N, h, w, channels]` -> `[N, h, w, 256]`: all branches, concatenated and projected."""
+    if RATES_STRIDE % output_stride:
+        raise ValueError(f'a dense prediction cell needs an output stride that divides {RATES_STRIDE}, '
+                         f'not {output_stride}')
+    size = spatial_size(features)
+    if image_pooling_crop_size is not None:
+        size = [scaled_dimension(side, 1 / output_stride) for side in image_pooling_crop_size]
+    branches = []
+    with tf.variable_scope('meta_architecture'):
+        for i, operation in enumerate(load_cell(cell)):
+            net = features if operation['input'] < 0 else branches[operation['input']]
+            if operation['op'] == 'conv':
+                net = _convolution(net, operation, f'branch{i}', RATES_STRIDE // output_stride)
+            else:
+                net = _pyramid_pooling(net, operation, f'branch{i}', size)
+            branches.append(net)
+        net = dropout(tf.concat(branches, 3), dropout_rate, training=training, scope='concat_projection_dropout')
+        return conv2d(net, FILTERS, 1, scope='concat_projection', initializer=xavier())
+
+
+def _convolution(net, operation, scope, multiplier):
+    kernel = operation['kernel']
+    if kernel in (1, [1, 1]):
+        return conv2d(net, FILTERS, 1, scope=scope, initializer=xavier())
+    rate = [side * multiplier for side in operation['rate']]
+    return head_separable_conv2d(net, FILTERS, scope=scope, rate=rate, kernel_size=kernel)
+
+
+def _pyramid_pooling(net, operation, scope, size):
+    """Averages over windows of 1 / grid_size of the features, overlapping at stride 1."""
+    if any(not isinstance(side, int) for side in size):
+        raise ValueError('pyramid_pooling needs images of a known size, or image_pooling_crop_size')
+    window = [scaled_dimension(side, 1 / parts) for side, parts in zip(size, operation['grid_size'], strict=True)]
+    pooled = tf.nn.avg_pool2d(net, [1, *window, 1], 1, 'VALID')
+    return resize_bilinear(conv2d(pooled, FILTERS, 1, scope=scope, initializer=xavier()), spatial_size(net))
