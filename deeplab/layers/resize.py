@@ -34,6 +34,6 @@ def resize_nearest(images, size):
 
 
 def _resize(op, images, size):
-    if tuple(images.shape.as_list()[1:3]) == tuple(size):
+    if not any(map(tf.is_tensor, size)) and images.shape.as_list()[1:3] == list(size):
         return images
     return op(images=images, size=tf.stack(size), align_corners=True, half_pixel_centers=False)

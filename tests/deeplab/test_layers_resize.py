@@ -30,14 +30,14 @@ def interpolation(source, target):
 
 
 @pytest.mark.parametrize(('source', 'target'), SIZES)
-@pytest.mark.parametrize('dynamic', [False, True])
-def test_bilinear_value_and_gradient_equal_aligned_interpolation(source, target, dynamic):
+@pytest.mark.parametrize(('known_images', 'known_size'), [(True, True), (True, False), (False, True), (False, False)])
+def test_bilinear_value_and_gradient_equal_aligned_interpolation(source, target, known_images, known_size):
     random = np.random.RandomState(0)
     x, upstream = random.normal(size=(2, *source, 3)), random.normal(size=(2, *target, 3))
     rows, columns = (interpolation(*pair) for pair in zip(source, target, strict=True))
     with tf.Graph().as_default(), tf.Session() as session:
-        images = tf.placeholder(tf.float32, [None, None, None, 3] if dynamic else x.shape)
-        size = tf.unstack(tf.constant(target)) if dynamic else target
+        images = tf.placeholder(tf.float32, x.shape if known_images else [None, None, None, 3])
+        size = target if known_size else tf.unstack(tf.constant(target))
         y = resize_bilinear(images, size)
         found, gradient = session.run([y, tf.gradients(y, images, tf.constant(upstream, tf.float32))[0]], {images: x})
     np.testing.assert_allclose(found, np.einsum('ih,jw,nhwc->nijc', rows, columns, x), atol=1e-5)
