@@ -165,41 +165,48 @@ def _flush(prefix: Path) -> None:
 class Console(tf.train.SessionRunHook):
     """A live line (step, loss, learning rate, images/s, ETA); plain lines when the output is not a terminal.
 
-    Writes images/s to TensorBoard too.
+    Writes images/s to TensorBoard too. The rate is that of the steps alone; the ETA counts evaluations and checkpoints
+    as they came. Must stand before the saver, which evaluates.
     """
 
-    def __init__(self, model_dir: str, every: int, max_steps: int, images_per_step: int, stream=None):
+    def __init__(self, model_dir: str, every: int, max_steps: int, images_per_step: int, stream=None,
+                 clock=time.monotonic):
         self._model_dir, self._every, self._max_steps = model_dir, every, max_steps
         self._images_per_step = images_per_step
         self._stream = stream or sys.stderr
+        self._clock = clock
 
     def begin(self):
         self._fetches = {'step': tf.get_collection(STEP)[0], 'loss': tf.get_collection(LOSS),
                          'learning_rate': tf.get_collection(LEARNING_RATE)[0]}
-        self._mark = None
+        self._first = None  # (steps done, time) after the first step, which pays for start-up
+        self._steps, self._seconds = 0, 0.0  # since the last line
 
     def before_run(self, run_context):
+        self._begun = self._clock()
         return tf.train.SessionRunArgs(self._fetches)
 
     def after_run(self, run_context, run_values):
-        step = int(run_values.results['step']) + 1  # steps done
-        if self._mark is None:
-            self._mark = (step, time.monotonic())  # the first step pays for start-up; rates begin after it
-        elif step - self._mark[0] >= self._every or step >= self._max_steps:
-            self._report(step, run_values.results)
+        now, done = self._clock(), int(run_values.results['step']) + 1
+        if self._first is None:
+            self._first = (done, now)
+            return
+        self._steps += 1
+        self._seconds += now - self._begun
+        if self._steps >= self._every or done >= self._max_steps:
+            self._report(done, now, run_values.results)
+            self._steps, self._seconds = 0, 0.0
 
-    def _report(self, step: int, seen: dict) -> None:
-        now = time.monotonic()
-        seconds = max(now - self._mark[1], 1e-9) / max(step - self._mark[0], 1)
-        self._mark = (step, now)
-        rate = self._images_per_step / seconds
-        line = (f'step {step}/{self._max_steps}  loss {np.mean(seen["loss"]):.4f}  lr {seen["learning_rate"]:.2e}  '
-                f'{rate:.1f} images/s  ETA {duration((self._max_steps - step) * seconds)}')
-        live = self._stream.isatty()
-        self._stream.write(f'\r{line}\x1b[K' if live else line + '\n')
+    def _report(self, done: int, now: float, seen: dict) -> None:
+        rate = self._steps * self._images_per_step / max(self._seconds, 1e-9)
+        first, begun = self._first
+        left = (self._max_steps - done) * (now - begun) / (done - first)
+        line = (f'step {done}/{self._max_steps}  loss {np.mean(seen["loss"]):.4f}  lr {seen["learning_rate"]:.2e}  '
+                f'{rate:.1f} images/s  ETA {duration(left)}')
+        self._stream.write(f'\r{line}\x1b[K' if self._stream.isatty() else line + '\n')
         self._stream.flush()
         tf.summary.FileWriterCache.get(self._model_dir).add_summary(
-            tf.Summary(value=[tf.Summary.Value(tag='images_per_second', simple_value=rate)]), step)
+            tf.Summary(value=[tf.Summary.Value(tag='images_per_second', simple_value=rate)]), done)
 
     def end(self, session):
         if self._stream.isatty():

@@ -95,7 +95,7 @@ def _initialise(run: Run, model_dir: Path) -> WarmStart | None:
         say('no init.checkpoint: training starts from random weights')
         return None
     report = restore.plan(restore.locate(source), variables, scope=run.backbone.scope,
-                          exclude=() if run.recipe.init.head else optimizer.LAST_LAYERS)
+                          exclude=() if run.recipe.init.head else optimizer.last_layers(run.recipe.optimizer))
     say(report.text())
     return WarmStart(report.prefix, restore.assignment_map(report))
 
@@ -132,11 +132,11 @@ def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
 
 def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, writes: bool) -> list:
     options = run.recipe.train
-    # The order matters: a NaN is found before the saver could write it.
+    # The order matters: a NaN is found before the saver could write it; the saver evaluates, which isn't a step's time.
     chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
     if writes:
-        chosen += [hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop),
-                   hooks.Console(str(model_dir), options.log_steps, options.max_steps, options.batch_size * replicas)]
+        chosen += [hooks.Console(str(model_dir), options.log_steps, options.max_steps, options.batch_size * replicas),
+                   hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop)]
     return chosen
 
 
