@@ -132,7 +132,7 @@ def guarded(main) -> int:
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     try:
         return main()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except RuntimeError as error:

@@ -91,6 +91,12 @@ def test_a_checkpoint_is_chosen_by_name_or_path(model_dir):
     assert [model.step for model in loaded] == [3, 7]
 
 
+def test_another_class_count_is_refused_in_plain_words(model_dir):
+    """What evaluate.py, inference.py and export_model.py go through; Estimator would restore it in silence."""
+    with pytest.raises(ValueError, match='model.ckpt-7 was trained for 6 classes, but camvid has 11: give the'):
+        trained.load_one(run.resolve(models.tiny(data__dataset='camvid')), model_dir, 'latest')
+
+
 def test_the_best_is_among_all_when_it_was_rotated_out(model_dir, tmp_path):
     shutil.copytree(model_dir / 'best', tmp_path / 'best')
     assert trained.checkpoints(tmp_path, 'all') == [str(tmp_path / 'best/model.ckpt-3')]
@@ -134,6 +140,7 @@ def row_file(folder, dataset='synthetic'):
     (['--recipe', 'deeplabv3_mnv2_dm05_voc_os16'], 'was trained with another model than'),
     (['--checkpoint', '/nowhere/model.ckpt-1'], 'there is no checkpoint /nowhere/model.ckpt-1'),
     (['--model.options.decoder_filters', '24'], 'belongs to another model'),
+    (['--dataset', 'camvid'], 'val was converted from synthetic, whose classes are not those of camvid'),
 ])
 def test_what_cannot_be_evaluated_is_said_before_anything_runs(record_dir, model_dir, tmp_path, capsys, arguments,
                                                                message):
