@@ -57,15 +57,22 @@ def _hardest(losses, share, ramp_steps, step):
     return tf.math.top_k(losses, kept, sorted=False).values
 
 
-def _leaf_in(*leaves):
-    return lambda name: name.rsplit('/', 1)[-1] in leaves
+def _leaf(name):
+    return name.rpartition('/')[2]
 
 
-# rule -> whether the variable of that name is decayed
+def _conv_weights(names):
+    """Dense kernels; of separable convolutions only those that are one layer, which only the NAS backbones have."""
+    one_layer = {name.removesuffix('pointwise_weights') for name in names if _leaf(name) == 'pointwise_weights'}
+    return [name for name in names if _leaf(name) == 'weights'
+            or _leaf(name).endswith('_weights') and name.removesuffix(_leaf(name)) in one_layer]
+
+
+# rule -> of the names of all variables those that are decayed
 RULES = {
-    'conv_weights': _leaf_in('weights'),
-    'all_kernels': _leaf_in('weights', 'depthwise_weights', 'pointwise_weights'),
-    'all_trainable': lambda name: True,
+    'conv_weights': _conv_weights,
+    'all_kernels': lambda names: [name for name in names if _leaf(name).endswith('weights')],
+    'all_trainable': list,
 }
 
 
@@ -73,10 +80,12 @@ def l2_loss(variables, weight_decay, rule):
     """weight_decay * sum(w^2) / 2 over those of the trainable variables that `rule`, a key of RULES, decays."""
     if rule not in RULES:
         raise ValueError(f'weight decay rule {rule!r} is none of {", ".join(RULES)}')
-    # `.name`, not `.op.name`: a mirrored variable's op is the replica's and carries its suffix.
-    decayed = [variable for variable in variables if RULES[rule](variable.name.split(':')[0])]
     if not weight_decay:
         return tf.constant(0.0)
+    # `.name`, not `.op.name`: a mirrored variable's op is the replica's and carries its suffix.
+    names = [variable.name.split(':')[0] for variable in variables]
+    decayed = set(RULES[rule](names))
     if not decayed:
         raise ValueError(f'weight decay rule {rule!r} applies to none of {len(variables)} variables')
-    return weight_decay * tf.add_n([tf.nn.l2_loss(variable) for variable in decayed])
+    return weight_decay * tf.add_n([tf.nn.l2_loss(variable) for variable, name in zip(variables, names, strict=True)
+                                    if name in decayed])
