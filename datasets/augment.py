@@ -45,7 +45,8 @@ def augment(image: tf.Tensor, label: tf.Tensor, augmentation: Augmentation, igno
     """A crop of `crop_size` of the example with that number, scaled, padded and flipped by chance."""
     chance = tf.random.stateless_uniform([4], tf.stack([tf.constant(seed, tf.int64), number]))
     if augmentation.min_resize:
-        size = resized_to_range(tf.shape(label), augmentation)
+        size = resized_to_range(tf.shape(label), augmentation.min_resize, augmentation.max_resize,
+                                augmentation.resize_factor)
         image, label = resize(image, label, size)
     image, label = resize(image, label, scaled(tf.shape(label), random_scale(augmentation, chance[0])))
     image, label = crop(image, label, augmentation.crop_size, chance[1:3])
@@ -67,14 +68,14 @@ def resize(image: tf.Tensor, label: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tens
     return image, label
 
 
-def resized_to_range(size: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """The [height, width] that brings the shorter side to min_resize, or else the longer one to max_resize.
+def resized_to_range(size: tf.Tensor, min_resize: int, max_resize: int = 0, resize_factor: int = 0) -> tf.Tensor:
+    """The [height, width] that brings the shorter side to min_resize, or else the longer one to max_resize (0 = off).
 
-    In float32 and floored, as the official pipeline computes it.
+    In float32 and floored, as the official pipeline computes it; `resize_factor` as in `Augmentation`.
     """
-    factor, longest = augmentation.resize_factor, augmentation.max_resize
+    factor, longest = resize_factor, max_resize
     sides = tf.cast(size, tf.float32)
-    new = tf.cast(tf.floor(sides * (augmentation.min_resize / tf.reduce_min(sides))), tf.int32)
+    new = tf.cast(tf.floor(sides * (min_resize / tf.reduce_min(sides))), tf.int32)
     if longest:
         if factor:
             longest -= (longest - 1) % factor

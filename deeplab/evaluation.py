@@ -54,6 +54,8 @@ def num_images(run: Run) -> int:
 
 
 def protocol_name(evaluation: Evaluation, output_stride: int) -> str:
-    """Such as 'os16' or 'os8_0.5_1_1.5_flip'."""
+    """Such as 'os16', 'os8_0.5_1_1.5_flip' or 'os16_resized513_official'."""
     scales = [] if evaluation.scales == (1.0,) else [f'{scale:g}' for scale in evaluation.scales]
-    return '_'.join([f'os{output_stride}', *scales, *(['flip'] if evaluation.flip else [])])
+    others = {'flip': evaluation.flip, f'resized{evaluation.min_resize}': evaluation.min_resize,
+              'nearest': not evaluation.upsample_logits, 'official': evaluation.official_compat}
+    return '_'.join([f'os{output_stride}', *scales, *(name for name, used in others.items() if used)])

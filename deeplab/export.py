@@ -100,9 +100,8 @@ def _write(model: Trained, folder: Path) -> None:
         encoded = tf.placeholder(tf.string, [None], 'image_bytes')
         # Either input can be fed: fed images make the decoder before them unnecessary.
         images = tf.placeholder_with_default(decode(encoded), [None, None, None, 3], 'images')
-        probabilities = predict.probabilities(model.run, tf.cast(images, tf.float32))
-        results = {'classes': tf.argmax(probabilities, axis=-1, output_type=tf.int32, name='classes'),
-                   'probabilities': tf.identity(probabilities, 'probabilities')}
+        prediction = predict.predict(model.run, tf.cast(images, tf.float32))
+        results = {name: tf.identity(value, name) for name, value in prediction._asdict().items()}
         saver = tf.train.Saver(tf.model_variables())
         saver.restore(session, model.prefix)
         builder = tf.saved_model.Builder(str(folder))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from deeplab import eval_hooks, hooks, losses, metrics, optimizer, predict, summaries
+from deeplab import eval_hooks, hooks, losses, metrics, optimizer, predict, pyramid, summaries
 from deeplab.compat import estimator, tf
 from deeplab.layers import resize
 from deeplab.layers.scope import model_scope
@@ -32,11 +32,9 @@ def model_fn(features: Mapping[str, tf.Tensor], labels: tf.Tensor | None, mode: 
     run = params['run']
     if mode == MODES.TRAIN:
         return _train(run, features, labels, params.get('warm_start'))
-    probabilities = predict.probabilities(run, features['image'])
-    classes = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
     if mode == MODES.EVAL:
-        return _evaluate(run, features, labels, probabilities, classes)
-    predictions = {'classes': classes, 'probabilities': probabilities}
+        return _evaluate(run, features, labels)
+    predictions = predict.predict(run, features['image'])._asdict()
     predictions.update({k: v for k, v in features.items() if k != 'image'})
     return estimator.EstimatorSpec(mode, predictions=predictions)
 
@@ -50,9 +48,8 @@ def _train(run: Run, features, labels, warm_start: WarmStart | None) -> estimato
     with tf.control_dependencies([in_order]):
         images = tf.identity(features['image'])
     with model_scope(training=True, batch_norm=recipe.batch_norm.mode, decay=recipe.batch_norm.decay):
-        outputs = run.net(images, run.num_classes, run.backbone, training=True,
-                          output_stride=recipe.model.output_stride,
-                          backbone_options=recipe.model.backbone_options, **run.net_options)
+        outputs = pyramid.outputs(run, images, recipe.model.image_pyramid, training=True,
+                                  output_stride=recipe.model.output_stride)
     if warm_start:
         tf.train.init_from_checkpoint(warm_start.prefix, warm_start.assignment)
     loss = _total_loss(run, outputs, labels, step)
@@ -103,7 +100,7 @@ def _train_op(run: Run, loss: tf.Tensor, learning_rate: tf.Tensor, step: tf.Tens
     if run.recipe.train.precision == 'float16':
         chosen = tf.train.experimental.enable_mixed_precision_graph_rewrite(chosen)
     multipliers = optimizer.gradient_multipliers(variables, options.last_layer_multiplier,
-                                                 bias_multiplier=options.bias_multiplier)
+                                                 optimizer.last_layers(options), options.bias_multiplier)
     return optimizer.train_op(loss, chosen, step, multipliers=multipliers, variables=variables,
                               update_ops=tf.get_collection(tf.GraphKeys.UPDATE_OPS),
                               clip_norm=options.clip_norm or None)
@@ -121,9 +118,10 @@ def _summarise(run: Run, features, labels: tf.Tensor, logits: tf.Tensor) -> None
     tf.summary.image('image_truth_prediction', picture, max_outputs=2)
 
 
-def _evaluate(run: Run, features, labels, probabilities, classes) -> estimator.EstimatorSpec:
+def _evaluate(run: Run, features, labels) -> estimator.EstimatorSpec:
     """One image a step; the confusion matrix over the whole split decides every score."""
     options = run.recipe.loss
+    images, labels, (classes, probabilities) = _predict_for_scores(run, features['image'], labels)
     log_probabilities = tf.log(tf.maximum(probabilities, 1e-30))  # a log-softmax is a fixed point of softmax
     loss = losses.softmax_cross_entropy(log_probabilities, labels, run.dataset.ignore_label)
     loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
@@ -132,8 +130,17 @@ def _evaluate(run: Run, features, labels, probabilities, classes) -> estimator.E
     tf.add_to_collection(eval_hooks.MATRIX, values['pixel_counts'])
     tf.add_to_collection(eval_hooks.FILENAMES, features['filename'])
     tf.add_to_collection(eval_hooks.TRIPTYCH,
-                         summaries.triptych(features['image'], labels, classes, run.dataset.palette))
+                         summaries.triptych(images, labels, classes, run.dataset.palette))
     return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops={k: (v, update) for k, v in values.items()})
+
+
+def _predict_for_scores(run: Run, images, labels):
+    """(images, labels, prediction), of one size: the original one, or with `official_compat` the resized one."""
+    evaluation = run.recipe.evaluation
+    if not (evaluation.official_compat and evaluation.min_resize):
+        return images, labels, predict.predict(run, images)
+    images, labels = predict.to_range(run, images), predict.labels_to_range(run, labels)
+    return images, labels, predict.predict_as_is(run, images)
 
 
 def _scores(run: Run, matrix: tf.Tensor) -> dict[str, tf.Tensor]:

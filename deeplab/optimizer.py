@@ -3,7 +3,7 @@
 import math
 
 from deeplab.compat import tf
-from deeplab.schema import Schedule
+from deeplab.schema import Optimizer, Schedule
 
 
 def _poly(schedule, step, decay_steps):
@@ -80,6 +80,11 @@ def make_optimizer(name: str, learning_rate, *, momentum: float = 0.9, epsilon: 
 
 # Parts of the names of the variables that official DeepLab trains faster and leaves out of a new head.
 LAST_LAYERS = ('logits', 'image_pooling', 'aspp', 'concat_projection', 'decoder', 'meta_architecture')
+
+
+def last_layers(options: Optimizer) -> tuple[str, ...]:
+    """Parts of the names of the variables that a recipe takes for last layers."""
+    return ('logits',) if options.last_layers_contain_logits_only else LAST_LAYERS
 
 
 def gradient_multipliers(variables, last_layer_multiplier: float = 1.0, scopes: tuple[str, ...] = LAST_LAYERS,

@@ -14,6 +14,7 @@ from deeplab.nets import NETS
 from deeplab.recipe import Recipe, nearest
 
 PRECISIONS = ('float32', 'bfloat16', 'float16')
+MERGE_METHODS = ('max', 'avg')
 BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 
@@ -63,6 +64,10 @@ def resolve(recipe: Recipe) -> Run:
     _choose('optimizer.name', recipe.optimizer.name, optimizer.OPTIMIZERS)
     _choose('schedule.policy', recipe.schedule.policy, optimizer.SCHEDULES)
     _choose('loss.weight_decay_rule', recipe.loss.weight_decay_rule, losses.RULES)
+    _choose('model.merge_method', model.merge_method, dict.fromkeys(MERGE_METHODS))
+    _check_scales('model.image_pyramid', model.image_pyramid)
+    _check_scales('evaluation.scales', recipe.evaluation.scales or (0.0,))
+    _check_resize(recipe)
     _choose('evaluation.absent', recipe.evaluation.absent, metrics.ABSENT_RULES)
     dataset = registry.load(recipe.data.dataset)
     _check_label_weights(recipe, dataset)
@@ -82,6 +87,18 @@ def _check_options(path: str, options: Mapping[str, Any], function: Callable) ->
     for name in options:
         if name not in schema:
             raise ValueError(f'{path}.{name} is not an option of {function.__name__}; {nearest(name, schema)}')
+
+
+def _check_scales(path: str, scales: tuple[float, ...]) -> None:
+    if any(scale <= 0 for scale in scales) or len(set(scales)) < len(scales):
+        raise ValueError(f'{path} = {list(scales)}: give scales above 0, each once')
+
+
+def _check_resize(recipe: Recipe) -> None:
+    evaluation = recipe.evaluation
+    if (evaluation.max_resize or evaluation.resize_factor) and not evaluation.min_resize:
+        raise ValueError(f'evaluation.max_resize {evaluation.max_resize} and evaluation.resize_factor '
+                         f'{evaluation.resize_factor} need evaluation.min_resize, the length of the short side')
 
 
 def _check_label_weights(recipe: Recipe, dataset: Dataset) -> None:

@@ -39,12 +39,14 @@ class Model:
     output_stride: int = _option(16, 'image size over feature size, in training')
     backbone_options: dict = _option({}, 'keyword arguments of the backbone, such as depth_multiplier')
     options: dict = _option({}, 'keyword arguments of the net, such as atrous_rates')
+    image_pyramid: tuple[float, ...] = _option((), 'scales of the image that the net sees, logits merged; empty: off')
+    merge_method: str = _option('max', "max | avg, of the scales' logits")
 
 
 @dataclass(frozen=True)
 class Init:
     checkpoint: str = _option('', 'checkpoint to start from: folder, prefix or .index file', free=True)
-    head: bool = _option(True, 'restore the head too, where the class count allows it')
+    head: bool = _option(True, 'restore the last layers too, where the class count allows it')
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class Optimizer:
     name: str = _option('momentum', 'momentum | adam | rmsprop | sgd')
     momentum: float = _option(0.9, 'momentum, also of rmsprop')
     epsilon: float = _option(1e-8, 'epsilon of adam and rmsprop')
-    last_layer_multiplier: float = _option(1.0, "multiplies the head's gradients")
+    last_layer_multiplier: float = _option(1.0, "multiplies the last layers' gradients: those of the head")
+    last_layers_contain_logits_only: bool = _option(False, 'last layers are the logits alone; for init.head too')
     bias_multiplier: float = _option(1.0, 'multiplies the gradients of biases (official DeepLab: 2)')
     clip_norm: float = _option(0.0, 'clip the global gradient norm at this; 0 is off')
 
@@ -110,8 +113,13 @@ class Train:
 class Evaluation:
     output_stride: int = _option(0, "output stride; 0: the model's", free=True)
     pad_to: tuple[int, ...] = _option((), 'pad images to at least this height, width; empty: no padding', free=True)
+    min_resize: int = _option(0, 'predict at this length of the short side; 0: at original size', free=True)
+    max_resize: int = _option(0, 'and the long side at most this', free=True)
+    resize_factor: int = _option(0, 'and both sides a multiple of this plus one; 0 is off', free=True)
     scales: tuple[float, ...] = _option((1.0,), 'scales whose probabilities are averaged', free=True)
     flip: bool = _option(False, 'average with the mirrored image', free=True)
+    upsample_logits: bool = _option(True, 'false, with one view: classes enlarged as nearest', free=True)
+    official_compat: bool = _option(False, "official eval.py's oddities: see deeplab.predict", free=True)
     absent: str = _option('union', 'classes absent from the truth: union | ground_truth | zero', free=True)
 
 

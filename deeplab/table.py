@@ -38,7 +38,9 @@ def _row(result: Mapping[str, Any]) -> tuple[str, ...]:
 def _protocol(protocol: Mapping[str, Any]) -> str:
     scales = '' if protocol['scales'] == [1.0] else f', scales {", ".join(f"{s:g}" for s in protocol["scales"])}'
     pad = f', padded to {"x".join(map(str, protocol["pad_to"]))}' if protocol['pad_to'] else ''
-    return f'OS {protocol["output_stride"]}{scales}{", flip" if protocol["flip"] else ""}{pad}'
+    official = ', as official' if protocol.get('official_compat') else ''
+    resized = f', resized to {protocol["resize"][0]}' if protocol.get('resize', [0])[0] else ''
+    return f'OS {protocol["output_stride"]}{scales}{", flip" if protocol["flip"] else ""}{pad}{resized}{official}'
 
 
 def markdown(lines: Iterable[tuple[str, ...]]) -> str:

@@ -32,7 +32,7 @@ def shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:
 def write_checkpoint(recipe: Recipe, prefix: Path, step: int | None, rule: str = 'A') -> str:
     """A checkpoint of the recipe's model; without a step, as released ones may be."""
     values = {name: fill.value(name, shape, rule) for name, shape in shapes(recipe).items()}
-    return _save(values | ({} if step is None else {'global_step': np.int64(step)}), prefix)
+    return save(values | ({} if step is None else {'global_step': np.int64(step)}), prefix)
 
 
 def write_model_dir(recipe: Recipe, folder: Path) -> Path:
@@ -41,11 +41,12 @@ def write_model_dir(recipe: Recipe, folder: Path) -> Path:
     recipes.write_json(recipe, folder / 'recipe.json')
     for prefix, step, rule in (('best/model.ckpt-3', 3, 'B'), ('model.ckpt-3', 3, 'B'), ('model.ckpt-7', 7, 'A')):
         values = {name: fill.value(name, shape, rule) for name, shape in variables.items()}
-        _save(values | {'global_step': np.int64(step)}, folder / prefix)
+        save(values | {'global_step': np.int64(step)}, folder / prefix)
     return folder
 
 
-def _save(values: Mapping[str, np.ndarray], prefix: Path) -> str:
+def save(values: Mapping[str, np.ndarray], prefix: Path) -> str:
+    """A checkpoint of the values by name; returns its prefix."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with tf.Graph().as_default(), tf.Session() as session:
         session.run(tf.raw_ops.SaveV2(

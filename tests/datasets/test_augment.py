@@ -44,8 +44,7 @@ def test_resize_to_range_in_the_officials_worked_cases():
     assert len(cases) >= 40
 
     def sizes():
-        return [augment.resized_to_range(tf.constant(case[:2]), Augmentation(
-            (1, 1), min_resize=case[2], max_resize=case[3] or 0, resize_factor=case[4] or 0)) for case in cases]
+        return [augment.resized_to_range(tf.constant(case[:2]), case[2], case[3] or 0, case[4] or 0) for case in cases]
     for case, size in zip(cases, drawn.evaluate(sizes), strict=True):
         assert size.tolist() == case[6:], case
 

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from deeplab import losses, optimizer
+from deeplab import hooks, losses, model_fn, optimizer
 from deeplab.compat import tf
 from deeplab.schema import Schedule
 from tests.deeplab import fill, oracle
+from tests.deeplab import official as configuration
 
 BATCH, SIZE, CLASSES, IGNORE = 2, 65, 21, 255
 
@@ -79,7 +80,7 @@ def found(request, model, official):
 def test_losses(found, model, official):
     rule, values = found
     expected = dict(official['losses'][rule])
-    terms = sum(losses.RULES['conv_weights'](variable.op.name) for variable in model.variables)
+    terms = len(losses.RULES['conv_weights']([variable.op.name for variable in model.variables]))
     assert terms == expected.pop('num_regularization_terms')
     assert len(expected) == 15 and set(expected) == set(values) - {'norms'}
     for name, value in expected.items():
@@ -115,14 +116,66 @@ def test_three_steps(official):
             found = session.run(fetches, {model.labels: LABELS, model.step: point['step']})
             np.testing.assert_allclose(found[0], point['lr'], rtol=1e-6)
             np.testing.assert_allclose(found[1], point['total_loss'], rtol=1e-5)
-        weights = {v.op.name: v for v in model.variables if v.op.name in record['after']}
-        assert len(weights) == len(record['after']) >= 6
-        for name, value in session.run(weights).items():
-            expected = record['after'][name]
-            value = value.astype(np.float64)
-            change = np.linalg.norm(value - fill.value(name, value.shape, 'B'))
-            # The early layers move by about the last digit of their weights, where other kernels may round otherwise.
-            rounding = np.sqrt(value.size) * np.spacing(np.float32(np.abs(value).max()))
-            assert abs(change - expected['l2_of_change']) <= rounding + 1e-4 * expected['l2_of_change'], name
-            np.testing.assert_allclose(np.linalg.norm(value), expected['l2'], rtol=1e-5)
-            assert abs(value.sum() - expected['sum']) <= 1e-5 * np.abs(value).sum(), name
+        check_weights(session, model.variables, record['after'])
+
+
+def check_weights(session, variables, after):
+    """Compares those that are recorded after the third step."""
+    weights = {v.op.name: v for v in variables if v.op.name in after}
+    assert len(weights) == len(after) >= 6
+    for name, value in session.run(weights).items():
+        expected = after[name]
+        value = value.astype(np.float64)
+        change = np.linalg.norm(value - fill.value(name, value.shape, 'B'))
+        # The early layers move by about the last digit of their weights, where other kernels may round otherwise.
+        rounding = np.sqrt(value.size) * np.spacing(np.float32(np.abs(value).max()))
+        assert abs(change - expected['l2_of_change']) <= rounding + 1e-4 * expected['l2_of_change'], name
+        np.testing.assert_allclose(np.linalg.norm(value), expected['l2'], rtol=1e-5)
+        assert abs(value.sum() - expected['sum']) <= 1e-5 * np.abs(value).sum(), name
+
+
+FROZEN = {'model.options': {'atrous_rates': [], 'dropout': 0.0}, 'batch_norm.mode': 'freeze_statistics',
+          'train.batch_size': BATCH}
+
+
+class Trained:
+    """The official batch in the training graph that a recipe's fields give; `step` is fed."""
+
+    def __init__(self, session, changes, rule):
+        self.step = tf.placeholder(tf.int64, [])
+        features = {'image': tf.constant(fill.images(SIZE, SIZE, BATCH), tf.float32),
+                    'filename': tf.constant(['a', 'b']), 'number': self.step * BATCH + tf.range(BATCH, dtype=tf.int64)}
+        run = configuration.resolved(FROZEN | changes)
+        self.spec = model_fn.model_fn(features, tf.constant(LABELS), model_fn.MODES.TRAIN, {'run': run})
+        session.run(tf.global_variables_initializer())
+        fill.fill(session, rule)
+
+
+@pytest.mark.parametrize(('name', 'step', 'changes'), [
+    ('noupsample_all', 0, {'loss.upsample_logits': False}),
+    ('upsample_labelweights_topk25', 0, {'loss.label_weights': WEIGHTS['label_weights'], 'loss.top_k_percent': 0.25}),
+    ('upsample_topk25_ramp100_at_step_40', 40, {'loss.top_k_percent': 0.25, 'loss.top_k_ramp_steps': 100}),
+])
+def test_recipe_fields_reach_the_loss(name, step, changes, official, monkeypatch):
+    monkeypatch.setattr(model_fn, '_train_op', lambda *arguments: tf.no_op())
+    expected = official['losses']['A'][name] + official['losses']['A']['regularization_loss']
+    with tf.Graph().as_default(), tf.Session() as session:
+        training = Trained(session, changes, 'A')
+        session.run(tf.train.get_global_step().assign(step))
+        np.testing.assert_allclose(session.run(training.spec.loss, {training.step: step}), expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_three_steps_of_a_recipe(official):
+    record = official['sgd_3_steps_ruleB']
+    changes = {'schedule.learning_rate': record['recipe']['base_lr'], 'train.max_steps': record['recipe']['steps'],
+               'optimizer.last_layer_multiplier': record['recipe']['last_layer_gradient_multiplier'],
+               'optimizer.bias_multiplier': 2.0}
+    with tf.Graph().as_default(), tf.Session() as session:
+        training = Trained(session, changes, 'B')
+        fetches = tf.get_collection(hooks.LEARNING_RATE) + [training.spec.loss, training.spec.train_op]
+        for point in record['trace'][:3]:
+            rate, loss, _ = session.run(fetches, {training.step: point['step']})
+            np.testing.assert_allclose(rate, point['lr'], rtol=1e-6)
+            np.testing.assert_allclose(loss, point['total_loss'], rtol=1e-5)
+        check_weights(session, tf.trainable_variables(), record['after'])

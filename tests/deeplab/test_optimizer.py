@@ -6,7 +6,7 @@ import pytest
 
 from deeplab import losses, optimizer
 from deeplab.compat import estimator, tensorflow, tf
-from deeplab.schema import Schedule
+from deeplab.schema import Optimizer, Schedule
 from tests.deeplab.oracle import ORACLE, manifests
 from tests.replicas import in_fresh_process, run_config
 
@@ -149,7 +149,8 @@ def test_multipliers_equal_the_official_ones():
     for config, tables in oracle.items():
         variables = [SimpleNamespace(name=f'{name}:0') for name, _ in manifests()[config]['variables']]
         for factor in (1, 10):
-            for scopes, logits_only in ((optimizer.LAST_LAYERS, False), (('logits',), True)):
+            for logits_only in (False, True):
+                scopes = optimizer.last_layers(Optimizer(last_layers_contain_logits_only=logits_only))
                 found = optimizer.gradient_multipliers(variables, float(factor), scopes)
                 expected = tables[f'multiplier_{factor}_logits_only_{logits_only}']
                 assert set(expected) <= set(found)

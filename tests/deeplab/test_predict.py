@@ -27,7 +27,7 @@ def chosen(**evaluation):
 
 def probabilities(chosen_run, images):
     with tf.Graph().as_default(), tf.Session() as session:
-        return session.run(predict.probabilities(chosen_run, tf.constant(images)))
+        return session.run(predict.predict(chosen_run, tf.constant(images)).probabilities)
 
 
 def images(*shape):

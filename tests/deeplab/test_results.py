@@ -85,6 +85,7 @@ def test_the_file_holds_what_was_measured_and_how(tmp_path):
     assert recipes.from_dict(record['recipe']) == measured.recipe
     assert record['scores']['mean_iou'] == pytest.approx(100 * 92 / 112)
     assert record['protocol'] == {'output_stride': 8, 'scales': [1.0], 'flip': False, 'pad_to': [],
+                                  'resize': [0, 0, 0], 'upsampled': 'logits', 'official_compat': False,
                                   'resolution': 'original', 'absent_classes': 'union'}
     assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7}
     assert record['data']['num_images'] == 4 and record['data']['list_sha256'] == 'ab'
