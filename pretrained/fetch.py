@@ -208,11 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.names:
         parser.error('give a NAME, or --list')
     for entry in [catalog.find(name, entries) for name in options.names]:
-        try:
-            checkpoint = fetch(entry, options.dir)
-        except OSError as error:
-            raise ValueError(f'{entry.name}: {error}') from error
-        print(*_advice(entry, checkpoint), sep='\n')
+        print(*_advice(entry, fetch(entry, options.dir)), sep='\n')
     return 0
 
 
