@@ -14,7 +14,8 @@ from tests.deeplab import fill
 FAST = ('mobilenet_v2', 'resnet_v1_18')
 STRIDES = (8, 16, 32)
 CHANGES_WITH_STRIDE = {
-    'mobilenet_v3_small_seg': 'it gains a residual connection where its stride is removed, as the released one does',
+    'mobilenet_v3_large_seg': 'squeeze-and-excite averages over all positions, and dense features have others',
+    'mobilenet_v3_small_seg': 'the same, and it gains a residual connection where its stride is removed',
     'nas_pnasnet': 'its channels depend on the output stride',
     'nas_hnasnet': 'it has one output stride',
 }
