@@ -1,0 +1,133 @@
+"""Every recipe resolves; the zoo's have the options of the official flags and the figures of the catalog."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from datasets import registry
+from deeplab import recipe as recipes
+from deeplab.backbones import BACKBONES
+from deeplab.nets import NETS
+from deeplab.nets.dense_prediction_cell import load_cell
+from deeplab.run import resolve
+from pretrained import catalog
+from tests.deeplab import oracle
+
+ROWS = recipes.table()
+ENTRIES = catalog.load()
+FIGURES = {figure.recipe: figure for entry in ENTRIES.values() for figure in entry.figures if figure.recipe}
+
+# Datasets that rows name and that have no file in datasets/rows yet. May only shrink.
+MISSING_DATASETS = ('ade20k', 'cityscapes')
+
+# Rows by the start of their name: the official configuration that they are.
+OFFICIAL = {
+    'deeplabv3_mnv2_dm05_voc': 'mnv2_dm05_os16_voc',
+    'deeplabv3_mnv2_voc': 'mnv2_os16_voc',
+    'deeplabv3plus_xception65_voc': 'xception_65_os16_c21',
+    'deeplabv3_mnv2_cityscapes': 'mnv2_os16_cityscapes',
+    'deeplabv3plus_mnv3_large_cityscapes': 'mnv3_large_cityscapes',
+    'deeplabv3plus_mnv3_small_cityscapes': 'mnv3_small_cityscapes',
+    'deeplabv3plus_xception65_cityscapes': 'xception_65_os16_c19',
+    'deeplabv3plus_xception71_dpc_cityscapes': 'xception_71_dpc_os16_c19',
+    'deeplabv3_edgetpu_cityscapes_os32': 'edgetpu_os32',
+    'deeplabv3_edgetpu_cityscapes_os16': 'edgetpu_os16',
+    'deeplabv3_edgetpu_slim_cityscapes_os32': 'edgetpu_slim_os32',
+    'deeplabv3_edgetpu_slim_cityscapes_os16': 'edgetpu_slim_os16',
+    'deeplabv3plus_mnv2_ade20k': 'mnv2_dec4_os16_ade20k',
+    'deeplabv3plus_xception65_ade20k': 'xception_65_os16_c21',  # but for the number of classes
+}
+
+
+def zoo():
+    """The rows of the zoo's files."""
+    paths = sorted(recipes.RECIPES.glob('deeplab_zoo*.toml'))
+    return [name for name, row in ROWS.items() if any(f'[rows.{name}]' in path.read_text() for path in paths)]
+
+
+def with_defaults(function, options):
+    """The options that a net or backbone gets, in plain types."""
+    defaults = {p.name: p.default for p in inspect.signature(function).parameters.values()
+                if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **options}.items()}
+
+
+def test_missing_datasets_are_exactly_these():
+    named = {row.data.dataset for row in ROWS.values() if not Path(row.data.dataset).suffix}
+    assert tuple(sorted(named - set(registry.names()))) == MISSING_DATASETS
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_every_row_resolves(name):
+    row = ROWS[name]
+    if row.data.dataset in MISSING_DATASETS:  # all but the dataset
+        row = recipes.override(row, {'data.dataset': 'synthetic'})
+    run = resolve(row)
+    assert run.net and run.backbone.name == row.model.backbone
+
+
+@pytest.mark.parametrize('name', [name for name, row in ROWS.items() if row.data.dataset not in MISSING_DATASETS])
+def test_no_row_expects_more_images_than_its_split_has(name):
+    row = ROWS[name]
+    split = registry.load(row.data.dataset).splits.get(row.data.eval_split)
+    assert split is None or (row.expected.num_images or 0) <= split.num_images
+
+
+def test_the_zoo_has_a_row_for_each_configuration():
+    assert len(zoo()) > 20
+    used = {start for start in OFFICIAL for name in zoo() if name.startswith(start)}
+    assert used == set(OFFICIAL)
+
+
+@pytest.mark.parametrize('name', zoo())
+def test_options_are_those_of_the_official_flags(name):
+    model = ROWS[name].model
+    manifest = oracle.manifests()[OFFICIAL[max((s for s in OFFICIAL if name.startswith(s)), key=len)]]
+    official = manifest['model_options']
+    assert model.backbone == official['model_variant']
+    assert model.output_stride == manifest['output_stride']
+    assert model.net == ('deeplabv3plus' if official['decoder_output_stride'] else 'deeplabv3')
+
+    options = with_defaults(NETS[model.net], model.options)
+    names = oracle.HEAD_OPTIONS + (oracle.DECODER_OPTIONS if model.net == 'deeplabv3plus' else ())
+    if official['decoder_output_is_logits']:  # whose filters are the classes
+        names = [option for option in names if option != 'decoder_filters']
+    assert {option: options[option] for option in names} == {option: official[option] for option in names}
+    cell = options['dense_prediction_cell']
+    assert (cell and load_cell(cell)) == official['dense_prediction_cell_config']
+    assert cell or options['atrous_rates'] == (manifest['atrous_rates'] or [])
+
+    backbone = with_defaults(BACKBONES[model.backbone].build, model.backbone_options)
+    wanted = oracle.backbone_options(manifest)
+    assert {option: backbone[option] for option in wanted} == wanted
+
+
+@pytest.mark.parametrize('name', FIGURES)
+def test_the_catalog_publishes_what_the_row_expects(name):
+    assert FIGURES
+    figure, row = FIGURES[name], ROWS[name]
+    assert (row.expected.mean_iou, row.expected.pixel_accuracy) == (figure.mean_iou, figure.pixel_accuracy)
+    assert (row.evaluation.output_stride or row.model.output_stride) == figure.output_stride
+    assert (row.evaluation.scales, row.evaluation.flip) == (figure.scales, figure.flip)
+    assert figure.on.endswith(f' {row.data.eval_split}')
+    assert row.expected.verified
+
+
+def test_every_published_segmentation_has_a_row():
+    without = [name for name, entry in ENTRIES.items() if '8bit' not in name
+               for figure in entry.figures if figure.mean_iou and figure.recipe not in ROWS]
+    assert not without
+    assert {name for name in zoo() if 'voc224' not in name} == set(FIGURES)
+
+
+@pytest.mark.parametrize('name', [name for name, entry in ENTRIES.items() if entry.backbone])
+def test_backbones_of_the_catalog_are_ours(name):
+    entry = ENTRIES[name]
+    backbone = BACKBONES[entry.backbone]
+    assert entry.scope == backbone.scope
+    assert set(entry.backbone_options) <= set(with_defaults(backbone.build, {}))
+    for figure in entry.figures:
+        if figure.recipe:
+            model = ROWS[figure.recipe].model
+            assert (model.backbone, model.backbone_options) == (entry.backbone, dict(entry.backbone_options))
