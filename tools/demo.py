@@ -2,7 +2,7 @@
 
     python -m tools.demo [--dir demo] [--dataset camvid --raw_dir PATH_TO_THE_UNPACKED_DATASET]
 
-Draws the synthetic dataset (unless another is given), converts it, trains a DeepLabv3+, evaluates, predicts, exports and
+    python -m tools.demo [--dir demo] [--dataset camvid --raw_dir UNPACKED_DATASET --images IMAGES]
 checks the SavedModel. Starting it again resumes or repeats what is there.
 """
 
