@@ -8,16 +8,16 @@ import tensorflow as tf
 from datasets import augment
 from datasets.augment import Augmentation
 from tests.datasets import drawn
-from tests.paths import shared
+from tests.paths import ROOT
 
 PLAIN = Augmentation(crop_size=(8, 10), flip=False)
+ORACLE = ROOT / 'tests' / 'oracle'
 MEAN_PIXEL = (123.15, 115.90, 103.06)
 
 
 def oracle():
-    folder = shared('reference', 'official', 'oracle')
-    facts = json.loads((folder / 'preprocess.json').read_text())
-    return facts, np.load(folder / 'preprocess.npz')
+    facts = json.loads((ORACLE / 'preprocess.json').read_text())
+    return facts, np.load(ORACLE / 'preprocess.npz')
 
 
 def official_input(arrays):
@@ -78,6 +78,24 @@ def test_padded_and_resized_pictures_equal_the_officials(name):
     np.testing.assert_array_equal(label, arrays[f'{name}__label'][..., 0])
     if f'{name}__image' in arrays:
         np.testing.assert_allclose(image, arrays[f'{name}__image'], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(('case', 'options'), [
+    ('crop513', {}), ('crop321_resize257_321_f16', {'min_resize': 257, 'max_resize': 321, 'resize_factor': 16})])
+def test_sizes_and_padding_are_those_of_the_official_evaluation_pipeline(case, options):
+    """Its records' pixels aren't in the project; their ids, none of them 255 before, show what is padding."""
+    examples = json.loads((ORACLE / 'data_pipeline.json').read_text())[case]
+    assert len(examples) == 3
+    for example in examples:
+        size = example['height'], example['width']
+        if options:
+            resized = drawn.evaluate(lambda size=size: augment.resized_to_range(tf.constant(size), **options))
+            assert resized.tolist() == example['original_image_shape'][:2]
+        augmentation = Augmentation(tuple(example['image_shape'][:2]), flip=False, **options)
+        image, label = augmented(np.zeros((*size, 3)), np.zeros(size), augmentation, [0])[0]
+        assert list(image.shape) == example['image_shape'] and image.dtype == example['image_dtype']
+        assert (label == 255).sum() == example['label_counts']['255'] and label.dtype == example['label_dtype']
+        assert ((image == 127.5).all(-1) == (label == 255)).all()
 
 
 def test_the_grid_of_scales_is_the_officials():

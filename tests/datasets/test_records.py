@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from datasets import records
 from datasets.index import index_records
 from tests.datasets import drawn
-from tests.paths import shared
+from tests.paths import ROOT
 
 RECORDS = st.builds(records.Record, filename=st.text(st.characters(exclude_categories=['Cs']), max_size=20),
                     image=st.binary(min_size=1, max_size=50), image_format=st.sampled_from(['jpeg', 'png']),
@@ -57,7 +57,7 @@ def test_a_record_without_a_label_names_its_keys():
 
 
 def test_the_official_evaluation_records_are_read():
-    folder = shared('reference', 'official', 'oracle')
+    folder = ROOT / 'tests' / 'oracle'
     index = index_records(folder, 'e2e_val')
     assert index.num_examples == 3
     first = records.parse(records.read_first(folder / 'e2e_val-00000-of-00001.tfrecord'))
