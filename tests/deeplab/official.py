@@ -1,8 +1,14 @@
 """The configuration of the recorded evaluation, export and training: MobileNetV2 at output stride 16, VOC classes."""
 
+from pathlib import Path
+
+import numpy as np
+
 from deeplab import recipe as recipes
-from deeplab import run
+from deeplab import run, runner
 from deeplab.schema import Recipe
+from tests import models
+from tests.deeplab import fill
 
 CONFIG = 'mnv2_os16_voc'
 FIELDS = {
@@ -20,3 +26,10 @@ def recipe(changes=None) -> Recipe:
 
 def resolved(changes=None) -> run.Run:
     return run.resolve(recipe(changes))
+
+
+def write_checkpoint(folder: Path, rule: str = 'A', **replaced) -> str:
+    """A checkpoint of step 0 with the fill rule's values, but for those of `replaced`; returns its prefix."""
+    values = {name: fill.value(name, shape, rule) for name, shape in runner.model_variables(resolved()).items()}
+    assert set(replaced) <= set(values)
+    return models.save(values | replaced | {'global_step': np.int64(0)}, folder / 'model.ckpt-0')

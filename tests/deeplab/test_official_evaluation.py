@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import evaluate
-from deeplab import predict, pyramid, runner
+from deeplab import predict, pyramid
 from deeplab import recipe as recipes
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
-from tests import models
 from tests.deeplab import fill, official, oracle
 
 CROP = (65, 65)
@@ -93,20 +92,13 @@ CASES = [
 ]
 
 
-def write_checkpoint(rule, record, folder):
-    shapes = runner.model_variables(official.resolved())
-    values = {name: fill.value(name, shape, rule) for name, shape in shapes.items()}
-    biases = record['logits/semantic/biases used instead of the fill'][rule]
-    values['logits/semantic/biases'] = np.asarray(biases, np.float32)
-    return models.save(values | {'global_step': np.int64(0)}, folder / 'model.ckpt-0')
-
-
 @pytest.mark.parametrize(('case', 'rule', 'changes'), CASES)
 def test_evaluate_py_gives_the_official_summaries(case, rule, changes, tmp_path):
     """Three PNG images through records: mIoU and the IoU of every class."""
     record = json.loads((oracle.ORACLE / 'e2e_eval.json').read_text())
     assert record[case]['rule'] == rule
-    checkpoint = write_checkpoint(rule, record, tmp_path)
+    biases = np.asarray(record['logits/semantic/biases used instead of the fill'][rule], np.float32)
+    checkpoint = official.write_checkpoint(tmp_path, rule, **{'logits/semantic/biases': biases})
     recipes.write_json(official.recipe(changes), tmp_path / 'recipe.json')
     result = tmp_path / 'result.json'
     status = evaluate.main(['--model_dir', str(tmp_path), '--checkpoint', checkpoint, '--data_dir', str(oracle.ORACLE),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from deeplab import hooks, losses, model_fn, optimizer
+from deeplab import hooks, losses, model_fn, optimizer, runner
 from deeplab.compat import tf
 from deeplab.schema import Schedule
 from tests.deeplab import fill, oracle
@@ -179,3 +179,15 @@ def test_three_steps_of_a_recipe(official):
             np.testing.assert_allclose(rate, point['lr'], rtol=1e-6)
             np.testing.assert_allclose(loss, point['total_loss'], rtol=1e-5)
         check_weights(session, tf.trainable_variables(), record['after'])
+
+
+@pytest.mark.parametrize('logits_only', [False, True])
+def test_a_recipe_leaves_the_last_layers_out(logits_only, tmp_path):
+    tables = json.loads((oracle.ORACLE / 'gradient_multipliers.json').read_text())[configuration.CONFIG]
+    expected = set(tables[f'not_restored_when_initialize_last_layer_false_logits_only_{logits_only}'])
+    run = configuration.resolved({
+        'init.checkpoint': configuration.write_checkpoint(tmp_path / 'released'), 'init.head': False,
+        'optimizer.last_layers_contain_logits_only': logits_only})
+    start = runner._initialise(run, tmp_path / 'new')
+    names = {name for name, _ in oracle.manifests()[configuration.CONFIG]['variables']}
+    assert names - set(start.assignment.values()) == expected - {'global_step'}
