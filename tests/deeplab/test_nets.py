@@ -77,8 +77,7 @@ def test_the_signature_is_the_schema(net):
         build(net, 'resnet_v1_18', tf.zeros([1, 33, 33, 3]), no_such_option=1)
 
 
-@pytest.mark.parametrize(('net', 'stride'), [('deeplabv3', 16), ('deeplabv3plus', 4)])
-@pytest.mark.parametrize('size', [(50, 70), (31, 64)])
+@pytest.mark.parametrize(('net', 'stride', 'size'), [('deeplabv3', 16, (50, 70)), ('deeplabv3plus', 4, (31, 64))])
 def test_a_graph_of_unknown_size_equals_one_of_known_size(net, stride, size):
     image = fill.images(*size).astype(np.float32)
     found = []
