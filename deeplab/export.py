@@ -9,6 +9,7 @@ Padding, normalisation and the evaluation protocol (scales, flip) are inside.
 import contextlib
 import io
 import json
+import math
 import os
 import shutil
 import time
@@ -157,7 +158,7 @@ def describe(model: Trained) -> dict[str, Any]:
 
 def parity(model: Trained, saved_model: Path) -> Iterator[Parity]:
     """Compares a SavedModel with `predict` on fixed images, through both signatures, float32."""
-    batches = [np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8) for shape in PARITY_SHAPES]
+    batches = [np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8) for shape in _parity_shapes(model)]
     expected = _predict(model, batches)
     inputs = {'serving_default': batches, 'image_bytes': [_png_strings(batch) for batch in batches]}
     found = serve(saved_model, [(signature, one) for signature, each in inputs.items() for one in each])
@@ -165,6 +166,12 @@ def parity(model: Trained, saved_model: Path) -> Iterator[Parity]:
     for (signature, want), have in zip(compared, found, strict=True):
         yield Parity(signature, have['classes'].shape, int(np.sum(want['classes'] != have['classes'])),
                      float(np.max(np.abs(want['probabilities'] - have['probabilities']))))
+
+
+def _parity_shapes(model: Trained) -> list[tuple[int, ...]]:
+    evaluation = model.run.recipe.evaluation
+    height, width = evaluation.pad_to if evaluation.official_compat and evaluation.pad_to else (math.inf, math.inf)
+    return [(count, min(rows, height), min(columns, width), 3) for count, rows, columns, _ in PARITY_SHAPES]
 
 
 def _predict(model: Trained, batches: list[np.ndarray]) -> list[dict[str, np.ndarray]]:

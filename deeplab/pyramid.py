@@ -24,12 +24,13 @@ def outputs(run: Run, images: tf.Tensor, scales: Sequence[float], *, training: b
     """
     if tuple(scales) in ((), (1.0,)):
         return _net(run, images, run.net_options, training, output_stride)
-    found = {}
+    found, updates = {}, []
     for scale in scales:
+        others = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
         # A later scale's moving averages are updated after an earlier one's, always: results stay bit-identical.
-        in_order = tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
-        with in_order, tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        with tf.control_dependencies(updates), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
             found[scale] = _net(run, scaled(images, scale), _options(run, scale), training, output_stride)
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)[others:]
     size = _grid(images, max(found), found[max(found)].logits)
     logits = {scale: resize.resize_bilinear(tf.cast(each.logits, tf.float32), size) for scale, each in found.items()}
     aux = {f'{name}_{scale:g}': value for scale, each in found.items() for name, value in each.aux.items()}

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from deeplab import losses, model_fn, predict, pyramid, recipe, run
-from deeplab.compat import tf
+from deeplab.compat import estimator, tensorflow, tf
 from deeplab.layers import conv
 from deeplab.layers.resize import resize_bilinear
 from deeplab.layers.scope import model_scope
 from deeplab.nets import Outputs
 from deeplab.schema import Recipe
+from tests.replicas import in_fresh_process, run_config
 
 STRIDE = 4
 DECAY = 0.75
@@ -116,6 +117,33 @@ def test_prediction_sees_the_pyramid():
         session.run(tf.global_variables_initializer())
         found, expected = session.run([probabilities, tf.nn.softmax(resize_bilinear(logits, (17, 33)))])
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def train(replicas, batch_norm, model_dir):
+    """The trained weights of two steps, each on two images."""
+    a_run = chosen(model__image_pyramid=(0.5, 1.0), train__batch_size=2 // replicas, batch_norm__mode=batch_norm)
+
+    def examples():
+        images = np.random.RandomState(0).uniform(0, 255, (4, 17, 33, 3)).astype(np.float32)
+        features = {'image': images, 'filename': np.array(['a', 'b', 'c', 'd']), 'number': np.arange(4)}
+        labels = np.random.RandomState(1).randint(0, 6, (4, 17, 33)).astype(np.int32)
+        return tensorflow.data.Dataset.from_tensor_slices((features, labels)).batch(2 // replicas, drop_remainder=True)
+
+    config = run_config(replicas, model_dir=model_dir)
+    net = estimator.Estimator(model_fn.model_fn, config=config, params={'run': a_run})
+    net.train(examples)
+    return {name: net.get_variable_value(name) for name in net.get_variable_names() if 'Momentum' not in name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('batch_norm', ['freeze_statistics', 'train'])
+def test_replicas_share_a_pyramid(batch_norm, tmp_path):
+    one, two = (in_fresh_process(train, replicas, batch_norm, str(tmp_path / str(replicas))) for replicas in (1, 2))
+    assert one['global_step'] == two['global_step'] == 2 and set(one) == set(two)
+    # Batch statistics of one image and of two aren't the same; their means over the replicas are.
+    names = [name for name in one if batch_norm != 'train' or name == 'BatchNorm/moving_mean']
+    for name in names:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize(('field', 'value', 'message'), [
