@@ -21,11 +21,11 @@ def close(found, expected, relative=3e-5):
     assert np.abs(found - expected).max() <= relative * np.abs(expected).max()
 
 
-def predicted(rules, **evaluation):
-    """{fill rule: prediction of the oracle's image}."""
+def predicted(rules, size=CROP, **evaluation):
+    """{fill rule: prediction of the oracle's image of that size}."""
     changes = {f'evaluation.{name}': value for name, value in evaluation.items()}
     with tf.Graph().as_default(), tf.Session() as session:
-        images = tf.constant(fill.images(*CROP), tf.float32)
+        images = tf.constant(fill.images(*size), tf.float32)
         prediction = predict.predict(official.resolved(changes), images)
         found = {}
         for rule in rules:
@@ -56,6 +56,15 @@ def test_scales_give_the_official_classes_and_mean_probabilities(recorded, flip)
     for rule, (classes, probabilities) in predicted('AB', scales=SCALES, flip=flip).items():
         assert (classes == recorded[f'{rule}_{which}_argmax']).mean() > 0.999
         close(probabilities[:, ::4, ::4], recorded[f'{rule}_{which}_avgprob_sub4'])
+
+
+@pytest.mark.parametrize('size', [(49, 81), (65, 65)])
+def test_predictions_without_upsampled_logits_equal_the_official_ones(size):
+    with np.load(oracle.ORACLE / 'infer_opt_nearest_pred.npz') as record:
+        (classes, probabilities), = predicted('A', size, upsample_logits=False).values()
+        name = f'{size[0]}x{size[1]}'
+        assert (classes == record[f'A_argmax_{name}']).mean() > 0.999
+        close(probabilities[:, ::8, ::8], record[f'A_prob_sub8_{name}'])
 
 
 @pytest.mark.parametrize(('scales', 'methods'), [((0.5, 1.0), ('max', 'avg')), ((1.0, 1.5), ('max',))])

@@ -90,3 +90,58 @@ def test_scales_average_the_probabilities_of_each():
         logits = session.run(resize_bilinear(tf.constant(np.concatenate([grey, right], axis=3)), (33, 33)))
     expected = (expected_view(source) + softmax(logits)) / 2
     np.testing.assert_allclose(probabilities(chosen(scales=(1.0, 0.5)), source), expected, atol=1e-5)
+
+
+def test_a_resized_image_is_predicted_there_and_brought_back():
+    source = images(1, 20, 41, 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        options = {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16}
+        a_run = chosen(**options)
+        resized = predict.to_range(a_run, tf.constant(source))
+        small, labels, found = session.run([
+            predict.predict_as_is(a_run, resized), predict.labels_to_range(a_run, tf.zeros([1, 20, 41], tf.int32)),
+            predict.predict(a_run, tf.constant(source))])
+        assert small.classes.shape == labels.shape == (1, 33, 65)
+        np.testing.assert_allclose(
+            found.probabilities, session.run(resize_bilinear(tf.constant(small.probabilities), (20, 41))), atol=1e-6)
+    np.testing.assert_array_equal(found.classes, found.probabilities.argmax(-1))
+    compat = probabilities(chosen(**options, official_compat=True), source)
+    np.testing.assert_allclose(compat, found.probabilities, atol=1e-6)
+
+
+def test_official_compat_does_not_mirror_a_single_scale():
+    source = images(1, 17, 33, 3)
+    np.testing.assert_allclose(probabilities(chosen(flip=True, official_compat=True), source), expected_view(source),
+                               atol=1e-6)
+
+
+def test_official_compat_softens_the_mean_of_several_views():
+    source = images(1, 17, 33, 3)
+    views = {'scales': (2.0,), 'flip': True}
+    np.testing.assert_allclose(probabilities(chosen(**views, official_compat=True), source),
+                               softmax(probabilities(chosen(**views), source)), atol=1e-6)
+
+
+def seen_size(source, **evaluation):
+    """(height, width) that the net gets."""
+    seen = []
+
+    def look(images, *arguments, **options):
+        seen.append(tf.shape(images))
+        return lopsided(images, *arguments, **options)
+
+    a_run = dataclasses.replace(chosen(**evaluation), net=look)
+    with tf.Graph().as_default(), tf.Session() as session:
+        prediction = predict.predict(a_run, tf.placeholder_with_default(source, [None, None, None, 3]))
+        return tuple(session.run([seen[0], prediction])[0][1:3])
+
+
+@pytest.mark.parametrize(('compat', 'pad_to', 'expected'), [
+    (False, (), (33, 49)), (False, (40, 50), (49, 65)), (True, (), (20, 41)), (True, (40, 50), (40, 50))])
+def test_official_compat_pads_to_exactly_the_size(compat, pad_to, expected):
+    assert seen_size(images(1, 20, 41, 3), pad_to=pad_to, official_compat=compat) == expected
+
+
+def test_official_compat_refuses_larger_images():
+    with pytest.raises(tf.errors.InvalidArgumentError, match='an image is larger than pad_to'):
+        seen_size(images(1, 20, 41, 3), pad_to=(40, 40), official_compat=True)
