@@ -43,8 +43,10 @@ def patched(monkeypatch):
 
 
 @pytest.mark.parametrize(('name', 'output_stride', 'size'), [
-    pytest.param(name, output_stride, size, marks=() if (name, output_stride, size) == FAST else pytest.mark.slow)
-    for name in SLIM for output_stride in (8, 16, 32) for size in (33, 64)])
+    pytest.param(*case, marks=() if case == FAST else pytest.mark.slow) for case in (
+        *((name, output_stride, size) for name in ('resnet_v1_50', 'resnet_v2_50')
+          for output_stride, size in ((8, 64), (16, 33), (32, 64))),
+        ('resnet_v1_101', 16, 64), ('resnet_v2_101', 16, 64), ('resnet_v2_152', 16, 64))])
 def test_names_and_features_equal_slims(patched, name, output_stride, size):
     found = []
     for build in (lambda x: slims(name, x, output_stride), lambda x: BACKBONES[name].walk(x, output_stride).output):
