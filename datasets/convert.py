@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets import images, labels, manifest, records, registry
-from datasets.layouts import Pair, Problem, find_pairs, present_splits
+from datasets.layouts import find_pairs, present_splits
 from datasets.manifest import Pixels
+from datasets.pairs import Pair, Problem
 from datasets.parallel import ordered_map
 from datasets.progress import Progress
 from datasets.registry import Dataset
@@ -25,14 +26,14 @@ NUM_SHARDS = 4
 
 def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, splits: Sequence[str] = (), *,
             num_shards: int = NUM_SHARDS, workers: int | None = None, overwrite: bool = False) -> dict[str, dict]:
-    """Converts the splits (all that data_dir has a list of, when none is named) and returns their manifests.
+    """Converts the splits (all that data_dir has, when none is named) and returns their manifests.
 
     Every file is checked before anything is written; one ValueError lists all that can't be converted. The bytes
     written depend on the data and num_shards only, not on the number of workers (default: one per core).
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     workers = workers or os.cpu_count() or 1
-    # With no list at all the first split goes on, to fail with what was looked for.
+    # With none at all the first split goes on, to fail with what was looked for.
     splits = tuple(dict.fromkeys(splits)) or present_splits(dataset, data_dir) or tuple(dataset.splits)[:1]
     if not overwrite:
         _refuse_existing(output_dir, splits)
@@ -187,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--dataset', required=True, help=f'{", ".join(registry.names())}, or the path of a .toml row')
     parser.add_argument('--data_dir', required=True, help='the unpacked dataset')
     parser.add_argument('--output_dir', required=True, help='where the shards and manifests go')
-    parser.add_argument('--splits', nargs='+', default=(), help='default: every split that data_dir has a list of')
+    parser.add_argument('--splits', nargs='+', default=(), help='default: every split that data_dir has')
     parser.add_argument('--num_shards', type=positive, default=NUM_SHARDS, help='per split; default %(default)s')
     parser.add_argument('--workers', type=positive, help='processes; default one per core')
     parser.add_argument('--overwrite', action='store_true', help='replace what output_dir holds of these splits')

@@ -40,12 +40,14 @@ def decode(path: Path) -> np.ndarray:
 def to_ids(raw: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Maps raw ids to class ids or the ignore label, uint8."""
     values, counts = _histogram(raw)
-    legal = {*range(dataset.num_classes), dataset.ignore_label}
-    mapped = [dataset.ids.get(int(value), int(value)) for value in values]
+    legal = dataset.legal_ids
+    mapped = [legal.get(int(value)) for value in values]
     bad = [f'{value} ({count} pixels)' for value, count, label in zip(values, counts, mapped, strict=True)
-           if label not in legal]
+           if label is None]
     if bad:
-        known = f'classes are 0..{dataset.num_classes - 1}, ignored is {dataset.ignore_label}'
+        known = (f'ids of {dataset.name} are the {len(legal)} in {min(legal)}..{max(legal)} that its row maps'
+                 if legal is dataset.ids else
+                 f'classes are 0..{dataset.num_classes - 1}, ignored is {dataset.ignore_label}')
         more = f' and {len(bad) - 8} more' if len(bad) > 8 else ''
         raise ValueError(f'holds ids {", ".join(bad[:8])}{more}; {known}')
     mapped = np.asarray(mapped, np.uint8)
@@ -54,6 +56,12 @@ def to_ids(raw: np.ndarray, dataset: Dataset) -> np.ndarray:
     table = np.zeros(values[-1] + 1, np.uint8)
     table[values] = mapped
     return table[raw]
+
+
+def to_raw(ids: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Predicted class ids -> the raw ids of the dataset's label files, which its benchmark scores."""
+    raw_ids = np.asarray(dataset.raw_ids)
+    return raw_ids.astype(np.min_scalar_type(raw_ids.max()))[ids]
 
 
 def _histogram(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROWS = Path(__file__).parent / 'rows'
+KEYS = {'title', 'url', 'licence', 'ignore_label', 'classes', 'ids', 'layout', 'splits', 'unpack'}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a dataset's files are, as templates of `{split}` and `{id}` below the first of `roots` that has the list.
+    """Where a dataset's files are, as templates of `{split}` and `{id}` below the first of `roots` that has them.
 
-    Of several templates the first whose file (`list`) or folder (`image`, `label`) exists is taken. `prefix` is what
-    the paths written in a 'pair_list' begin with on their author's machine.
+    `kind` is 'id_list', 'pair_list' or 'pattern' (datasets.layouts). Of several templates the first whose file
+    (`list`, and all of a 'pattern') or folder (`image`, `label`) exists is taken. `prefix` is what the paths written in
+    a 'pair_list' begin with on their author's machine.
     """
 
     kind: str
@@ -27,16 +29,21 @@ class Layout:
 
 @dataclass(frozen=True)
 class Split:
-    """The published number of images, and templates where they differ from the layout's."""
+    """The published number of images, the `{split}` of templates where it isn't the split's name, and own templates."""
 
     num_images: int
+    folder: str = ''
     image: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset; `palette` holds one RGB colour per class and `ids` maps raw label ids that are not class ids."""
+    """A dataset; `palette` holds one RGB colour per class, and `ids` maps raw label ids that are not class ids.
+
+    An `ids` that leads to every class is the whole truth: label files may then hold no other id. `unpack` tells users
+    what to fetch and where to unpack it.
+    """
 
     name: str
     title: str
@@ -48,10 +55,34 @@ class Dataset:
     ids: Mapping[int, int]
     splits: Mapping[str, Split]
     layout: Layout
+    unpack: str = ''
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def legal_ids(self) -> Mapping[int, int]:
+        """Every raw id that a label file may hold -> class id or ignore label."""
+        classes = range(self.num_classes)
+        if set(classes) <= set(self.ids.values()):
+            return self.ids
+        return {label: label for label in (*classes, self.ignore_label)} | self.ids
+
+    @property
+    def raw_ids(self) -> tuple[int, ...]:
+        """The raw id of each class, as benchmarks want predictions: the first where `ids` joins several."""
+        first = {label: raw for raw, label in reversed(self.legal_ids.items())}
+        return tuple(first[label] for label in range(self.num_classes))
+
+    def folder(self, split: str) -> str:
+        """What `{split}` is in the templates."""
+        return self.splits[split].folder or split
+
+    def templates(self, split: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The templates of the split's images and of its labels."""
+        own = self.splits[split]
+        return own.image or self.layout.image, own.label or self.layout.label
 
 
 def names() -> tuple[str, ...]:
@@ -84,7 +115,7 @@ def _row_of(name: str) -> Path:
 
 
 def _dataset(name: str, row: dict) -> Dataset:
-    _refuse_unknown(row, {'title', 'url', 'licence', 'ignore_label', 'classes', 'ids', 'layout', 'splits'}, 'row')
+    _refuse_unknown(row, KEYS, 'row')
     dataset = Dataset(
         name=name,
         title=row['title'],
@@ -93,12 +124,18 @@ def _dataset(name: str, row: dict) -> Dataset:
         class_names=tuple(entry['name'] for entry in row['classes']),
         palette=tuple(tuple(entry['color']) for entry in row['classes']),
         ignore_label=row['ignore_label'],
-        ids={int(raw): label for raw, label in row.get('ids', {}).items()},
+        ids=_ids(row.get('ids', {})),
         splits={split: _fields(Split, entry, split) for split, entry in row['splits'].items()},
         layout=_fields(Layout, row['layout'], 'layout'),
+        unpack=row.get('unpack', ''),
     )
     _check(dataset)
     return dataset
+
+
+def _ids(entry: dict | list) -> dict[int, int]:
+    """A table of raw id = label, or the labels of raw ids 0, 1, 2... as a list."""
+    return dict(enumerate(entry)) if isinstance(entry, list) else {int(raw): label for raw, label in entry.items()}
 
 
 def _fields(record: type, entry: dict, where: str):
@@ -124,3 +161,6 @@ def _check(dataset: Dataset) -> None:
     for raw, label in dataset.ids.items():
         if label not in legal:
             raise ValueError(f'ids maps {raw} to {label}, which is neither a class nor the ignore label')
+    unreached = sorted({*range(dataset.num_classes)} - set(dataset.legal_ids.values()))
+    if unreached:
+        raise ValueError(f'ids leave no raw id for class {unreached[0]}, {dataset.class_names[unreached[0]]!r}')

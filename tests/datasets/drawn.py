@@ -60,6 +60,13 @@ def voc(root: Path, splits: dict[str, int], seed: int = 0) -> dict[str, np.ndarr
     return drawn
 
 
+def touch(root: Path, *names: str) -> None:
+    """Files that only have names."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b'x')
+
+
 def palette_png(path: Path, ids: np.ndarray, **options) -> None:
     image = Image.fromarray(ids)
     image.putpalette(np.random.RandomState(7).randint(0, 256, 768, np.uint8).tobytes())

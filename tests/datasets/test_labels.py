@@ -96,6 +96,25 @@ def test_the_id_map_and_what_is_outside(dtype):
         labels.to_ids(np.array([[12, 12, 200, 1]], dtype), camvid)
 
 
+def test_ids_that_lead_to_every_class_are_the_only_ones():
+    row = drawn.with_classes(VOC, class_names=('sky', 'road'), ids={0: 255, 7: 1, 9: 0})
+    raw = np.array([[0, 7], [9, 9]], np.uint8)
+    assert labels.to_ids(raw, row).tolist() == [[255, 1], [0, 0]]
+    # Such as the file of train ids taken for that of label ids, which would otherwise be mapped once more.
+    with pytest.raises(ValueError, match=r'1 \(1 pixels\), 255 \(1 pixels\); ids of voc2012 are the 3 in 0..9 that'):
+        labels.to_ids(np.array([[0, 1, 255]], np.uint8), row)
+
+
+def test_predictions_go_back_to_raw_ids():
+    row = drawn.with_classes(VOC, class_names=('sky', 'road'), ids={0: 255, 7: 1, 9: 0, 300: 1})
+    raw = labels.to_raw(np.array([[0, 1], [1, 1]], np.int64), row)
+    assert raw.dtype == np.uint8 and raw.tolist() == [[9, 7], [7, 7]]
+    row = drawn.with_classes(row, ids={0: 1, 300: 0})
+    raw = labels.to_raw(np.array([[0, 1]], np.uint8), row)
+    assert raw.dtype == np.uint16 and raw.tolist() == [[300, 0]]
+    np.testing.assert_array_equal(labels.to_ids(raw, row), [[0, 1]])
+
+
 def test_ids_beyond_eight_bits_are_refused():
     for value in (256, 65535, -1):
         with pytest.raises(ValueError, match=rf'holds ids {value} \(1 pixels\)'):

@@ -55,6 +55,7 @@ FAULTS = (("title = 'CamVid, 11 classes'", '', "'title' is missing"),
           ('color = [60, 40, 222]', 'color = [60, 40, 256]', "color of class 'pavement'"),
           ("name = 'pole'", "name = 'sky'", 'must be unique'),
           ('11 = 255', '11 = 30', 'maps 11 to 30'),
+          ('11 = 255', '10 = 255', "ids leave no raw id for class 10, 'bicyclist'"),
           ('prefix =', 'prefixes =', "unknown key 'prefixes' in layout"),
           ('num_images = 101', 'images = 101', "unknown key 'images' in val"),
           ('[layout]', '[layout', 'mine.toml'))
@@ -69,3 +70,16 @@ def test_a_faulty_row_is_refused_with_its_path(tmp_path, found, replacement, mes
     with pytest.raises(ValueError, match='mine.toml: ') as error:
         registry.load(path)
     assert message in str(error.value)
+
+
+def test_raw_ids_are_where_classes_come_from(tmp_path):
+    path = tmp_path / 'mine.toml'
+    text = (registry.ROWS / 'camvid.toml').read_text()
+    path.write_text(text.replace('11 = 255', '11 = 255\n30 = 2\n2 = 255'))
+    dataset = registry.load(path)
+    assert dataset.raw_ids == (0, 1, 30, *range(3, 11))
+    assert dataset.legal_ids == {**{label: label for label in range(11)}, 2: 255, 11: 255, 30: 2, 255: 255}
+    path.write_text(text.replace('[ids]\n11 = 255', '').replace("title =", f'ids = {[255, *range(11), 3]}\ntitle ='))
+    dataset = registry.load(path)
+    assert dataset.raw_ids == tuple(range(1, 12))
+    assert dataset.legal_ids == dataset.ids == {0: 255, **{label + 1: label for label in range(11)}, 12: 3}

@@ -1,0 +1,99 @@
+"""Layouts whose splits are list files: of ids, or of image and label paths."""
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets.pairs import Pair, Problem
+from datasets.registry import Dataset
+
+Found = tuple[Path, Path]
+
+
+def candidates(dataset: Dataset, data_dir: Path, split: str) -> list[str]:
+    """The paths at which the split's list is looked for."""
+    return [str(path) for _, path in _candidates(dataset, data_dir, split)]
+
+
+def locate(dataset: Dataset, data_dir: Path, split: str) -> Found | None:
+    """The first root that has the split's list, and the list."""
+    return next((found for found in _candidates(dataset, data_dir, split) if found[1].is_file()), None)
+
+
+def _candidates(dataset: Dataset, data_dir: Path, split: str) -> Iterator[Found]:
+    for root in dataset.layout.roots:
+        for template in dataset.layout.list:
+            yield data_dir / root, data_dir / root / template.format(split=dataset.folder(split))
+
+
+def _pairs(of_line, dataset: Dataset, split: str, found: Found) -> tuple[list[Pair], list[Problem]]:
+    root, list_path = found
+    pairs, problems = [], []
+    for number, line in _lines(list_path):
+        pair = of_line(dataset, root, split, line)
+        if isinstance(pair, str):
+            problems.append(Problem(f'{list_path}:{number}', pair))
+        else:
+            pairs.append(pair)
+    if not pairs and not problems:
+        raise ValueError(f'{list_path} names no images')
+    return pairs, problems + _repeated(pairs, list_path)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    # 'utf-8-sig' and strip: lists edited on Windows have a byte-order mark and CRLF.
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path}: not UTF-8 text') from error
+    for number, line in enumerate(text.split('\n'), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def _below(root: Path, name: str) -> Path | None:
+    """root/name, or None when a list tries to leave root; symbolic links are the user's own business."""
+    path = os.path.normpath(root / name)
+    return Path(path) if Path(path).is_relative_to(os.path.normpath(root)) else None
+
+
+def _id_pair(dataset: Dataset, root: Path, split: str, line: str) -> Pair | str:
+    """A list of ids, one a line: paths come from the row's templates."""
+    paths = []
+    for templates in dataset.templates(split):
+        path = _below(root, _present(root, templates).format(split=dataset.folder(split), id=line))
+        if path is None:
+            return f'{line!r} leads out of {root}'
+        paths.append(path)
+    return Pair(line, *paths)
+
+
+def _present(root: Path, templates: tuple[str, ...]) -> str:
+    folders = ((root / template).parent for template in templates)
+    return next((template for template, folder in zip(templates, folders, strict=True) if folder.is_dir()),
+                templates[-1])
+
+
+def _listed_pair(dataset: Dataset, root: Path, split: str, line: str) -> Pair | str:
+    """A list of 'image label' paths, one pair a line."""
+    names = [name.removeprefix(dataset.layout.prefix) for name in line.split()]
+    if len(names) != 2:
+        return f'holds {len(names)} paths, not an image and a label'
+    image, label = (_below(root, name) for name in names)
+    if image is None or label is None:
+        return f'{line!r} leads out of {root}'
+    return Pair(image.relative_to(os.path.normpath(root)).with_suffix('').as_posix(), image, label)
+
+
+def _repeated(pairs: list[Pair], list_path: Path) -> list[Problem]:
+    seen, problems = set(), []
+    for pair in pairs:
+        if pair.id in seen:
+            problems.append(Problem(list_path, f'lists {pair.id!r} more than once'))
+        seen.add(pair.id)
+    return problems
+
+
+pairs_of_ids = functools.partial(_pairs, _id_pair)
+pairs_of_paths = functools.partial(_pairs, _listed_pair)
