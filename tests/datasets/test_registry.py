@@ -1,14 +1,18 @@
 import pytest
 
 from datasets import registry
+from tests.paths import shared
 
-EXPECTED = {'camvid': (11, 255, {'train': 367, 'val': 101, 'test': 233}),
+ADE20K = {'train': 20210, 'val': 2000}
+EXPECTED = {'ade20k': (151, 0, ADE20K), 'ade20k_150': (150, 255, ADE20K),
+            'camvid': (11, 255, {'train': 367, 'val': 101, 'test': 233}),
+            'cityscapes': (19, 255, {'train': 2975, 'val': 500}),
             'synthetic': (6, 255, {'train': 200, 'val': 40}),
             'voc2012': (21, 255, {'train': 1464, 'val': 1449, 'trainval': 2913, 'train_aug': 10582})}
 
 
 def test_every_row_is_expected_here():
-    assert set(registry.names()) >= set(EXPECTED)
+    assert set(registry.names()) == set(EXPECTED)
     for name, (num_classes, ignore_label, splits) in EXPECTED.items():
         dataset = registry.load(name)
         assert (dataset.num_classes, dataset.ignore_label) == (num_classes, ignore_label)
@@ -20,7 +24,9 @@ def test_a_row_is_whole(name):
     dataset = registry.load(name)
     assert dataset.title and dataset.url and dataset.licence
     assert len(dataset.palette) == dataset.num_classes
-    assert len(set(dataset.palette)) == dataset.num_classes
+    twins = {name for name, color in zip(dataset.class_names, dataset.palette, strict=True)
+             if dataset.palette.count(color) > 1}
+    assert twins == ({'road', 'skyscraper'} if name.startswith('ade20k') else set())
 
 
 def test_voc_colours_are_the_devkits():
@@ -34,6 +40,30 @@ def test_voc_colours_are_the_devkits():
 
 def test_camvid_ignores_its_twelfth_id():
     assert registry.load('camvid').ids == {11: 255}
+
+
+def test_ade20k_in_both_conventions():
+    official, usual = registry.load('ade20k'), registry.load('ade20k_150')
+    assert official.class_names == ('other objects', *usual.class_names)
+    assert official.palette == ((0, 0, 0), *usual.palette)
+    assert (official.layout, official.splits) == (usual.layout, usual.splits)
+    assert official.ids == {} and official.raw_ids == tuple(range(151))
+    assert usual.ids == {0: 255, **{raw: raw - 1 for raw in range(1, 151)}} and usual.raw_ids == tuple(range(1, 151))
+
+
+def test_ade20k_names_are_the_first_synonyms():
+    lines = shared('data', 'ADEChallengeData2016', 'objectInfo150.txt').read_text().splitlines()[1:]
+    names = {int(line.split('\t')[0]): line.split('\t')[4].split(',')[0].strip() for line in lines}
+    assert dict(enumerate(registry.load('ade20k').class_names[1:], start=1)) == names
+
+
+def test_cityscapes_train_ids_are_of_the_evaluated_labels():
+    dataset = registry.load('cityscapes')
+    assert sorted(dataset.ids) == list(range(34))
+    assert dataset.raw_ids == (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+    assert [dataset.ids[raw] for raw in dataset.raw_ids] == list(range(19))
+    assert {raw for raw, label in dataset.ids.items() if label == 255} == {*range(34)} - {*dataset.raw_ids}
+    assert len(dataset.raw_ids) == dataset.num_classes
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_choices():
