@@ -6,11 +6,13 @@ import os
 from deeplab.compat import tensorflow, tf
 
 
-def worker_index() -> int:
-    """Which of TF_CONFIG's training workers this process is; 0, the chief, writes. 0 without TF_CONFIG."""
+def worker() -> tuple[int, int]:
+    """(which of TF_CONFIG's training workers this process is, how many there are); worker 0, the chief, writes."""
     config = json.loads(os.environ.get('TF_CONFIG') or '{}')
-    task, has_chief = config.get('task', {}), bool(config.get('cluster', {}).get('chief'))
-    return int(task.get('index', 0)) + (has_chief and task.get('type') == 'worker')
+    cluster, task = config.get('cluster', {}), config.get('task', {})
+    chiefs = len(cluster.get('chief', []))
+    index = int(task.get('index', 0)) + (chiefs if task.get('type') == 'worker' else 0)
+    return index, max(1, chiefs + len(cluster.get('worker', [])))
 
 
 def make_strategy(devices: str) -> tf.distribute.Strategy | None:

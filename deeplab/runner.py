@@ -7,7 +7,7 @@ from datasets import input_fn
 from datasets.progress import Progress
 from deeplab import eval_hooks, hooks, optimizer
 from deeplab.compat import estimator, tensorflow, tf
-from deeplab.devices import session_config, worker_index
+from deeplab.devices import session_config, worker
 from deeplab.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
 from deeplab.model_fn import MODES, WarmStart, model_fn
 from deeplab.run import Run
@@ -31,11 +31,11 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
     train_index = input_fn.index_records(recipe.data.data_dir, recipe.data.train_split, run.dataset)
     eval_index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split, run.dataset)
     stop = hooks.StopSignal()
-    worker = worker_index()
-    with locked(model_dir, worker):
+    chief = worker()[0] == 0
+    with locked(model_dir, worker()[0]):
         ensure_usable(model_dir)
         warm_start = _initialise(run, model_dir)
-        if worker == 0:
+        if chief:
             keep_recipe(model_dir, recipe, allow_recipe_change)
         replicas = strategy.num_replicas_in_sync if strategy else 1
         _announce(run, model_dir, train_index, eval_index, replicas)
@@ -46,7 +46,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         stop.install()
         chosen = make_estimator(run, model_dir, strategy, warm_start)
         training = estimator.TrainSpec(_train_input(run, model_dir, train_index), recipe.train.max_steps,
-                                       hooks=_train_hooks(run, model_dir, replicas, stop, worker == 0))
+                                       hooks=_train_hooks(run, model_dir, replicas, stop))
         evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, name=None, start_delay_secs=0,
                                         throttle_secs=recipe.train.eval_secs,
                                         hooks=_eval_hooks(run, model_dir, eval_index, stop),
@@ -66,7 +66,9 @@ def make_estimator(run: Run, model_dir: Path, strategy: tf.distribute.Strategy |
         tensorflow.config.experimental.enable_op_determinism()
     config = estimator.RunConfig(
         model_dir=str(model_dir), tf_random_seed=options.seed, save_summary_steps=options.summary_steps,
-        keep_checkpoint_max=options.keep_checkpoints, log_step_count_steps=None, train_distribute=strategy,
+        keep_checkpoint_max=options.keep_checkpoints, log_step_count_steps=None, save_checkpoints_secs=None,
+        save_checkpoints_steps=None,  # hooks.Saver does it; several workers would get a second one
+        train_distribute=strategy,
         session_config=session_config(options.precision))
     return estimator.Estimator(model_fn, config=config, params={'run': run, 'warm_start': warm_start})
 
@@ -130,13 +132,17 @@ def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
     return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)
 
 
-def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, writes: bool) -> list:
+def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal) -> list:
     options = run.recipe.train
-    # The order matters: a NaN is found before the saver could write it; the saver evaluates, which isn't a step's time.
+    index, count = worker()
     chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
-    if writes:
-        chosen += [hooks.Console(str(model_dir), options.log_steps, options.max_steps, options.batch_size * replicas),
-                   hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop)]
+    if index == 0:
+        chosen.append(hooks.Console(str(model_dir), options.log_steps, options.max_steps,
+                                    options.batch_size * replicas))
+    # The order matters: a NaN is found before the saver could write it; the saver evaluates, which isn't a step's time.
+    # Workers' clocks differ, their steps don't.
+    chosen.append(hooks.Saver(str(model_dir), options.save_steps, options.save_secs if count == 1 else 0, stop,
+                              str(model_dir / f'tmp_worker_{index}') if index else None))
     return chosen
 
 
