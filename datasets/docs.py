@@ -1,0 +1,56 @@
+"""Writes docs/datasets.md, the table of the rows: `python -m datasets.docs`."""
+
+from pathlib import Path
+
+from datasets import registry
+from datasets.registry import Dataset
+
+PAGE = Path(__file__).parent.parent / 'docs' / 'datasets.md'
+INTRODUCTION = """# Datasets
+
+Written by `python -m datasets.docs` from `datasets/rows/*.toml`; edit those. Fetch a dataset, unpack it into a folder
+DIR, and this command checks every file and writes the records of all splits that DIR has, or of `--splits`:
+
+    python -m datasets.convert --dataset NAME --data_dir DIR --output_dir records/NAME
+
+A split with another number of images than the published one is converted with a warning. Pixels of the ignored label
+are neither trained nor scored.
+
+"""
+COLUMNS = ('`NAME`', 'Dataset', 'Classes', 'Ignored', 'Images', 'From', 'Unpack into DIR', 'So that DIR has')
+
+
+def page() -> str:
+    """The whole document, in Markdown."""
+    rows = [COLUMNS, ['---'] * len(COLUMNS), *(_row(registry.load(name)) for name in registry.names())]
+    return INTRODUCTION + ''.join(f'| {" | ".join(row)} |\n' for row in rows) + _licences()
+
+
+def _row(dataset: Dataset) -> tuple[str, ...]:
+    sizes = ', '.join(f'{split} {entry.num_images}' for split, entry in dataset.splits.items())
+    source = f'<{dataset.url}>' if '://' in dataset.url else f'`{dataset.url}`'
+    return (f'`{dataset.name}`', dataset.title, str(dataset.num_classes), str(dataset.ignore_label), sizes, source,
+            dataset.unpack, _layout(dataset))
+
+
+def _layout(dataset: Dataset) -> str:
+    """Where the files of the first split are looked for first, and the folders below DIR where they may be instead."""
+    layout, first = dataset.layout, next(iter(dataset.splits))
+    wanted = [templates for templates in (layout.list, *dataset.templates(first)) if templates]
+    files = ', '.join(f'`{templates[0].replace("{split}", dataset.folder(first))}`' for templates in wanted)
+    below = ' or '.join(f'`{root}`' for root in layout.roots if root != '.')
+    return f'{files}; or all that in {below}' if below else files
+
+
+def _licences() -> str:
+    lines = (f'- `{name}`: {registry.load(name).licence}\n' for name in registry.names())
+    return '\nTerms of use, in short; read them at the source:\n\n' + ''.join(lines)
+
+
+def main() -> None:
+    PAGE.write_text(page(), encoding='utf-8')
+    print(f'wrote {PAGE}')
+
+
+if __name__ == '__main__':
+    main()
