@@ -11,6 +11,8 @@ from PIL import Image
 
 # A few kilobytes of PNG can ask for gigabytes of pixels.
 MAX_PIXELS = 100_000_000
+# Only these decoders touch untrusted files; Pillow would hand others to programs (EPS to Ghostscript).
+READABLE = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
 PNG_END = b'IEND\xae\x42\x60\x82'
 
 
@@ -24,11 +26,11 @@ def opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
         with warnings.catch_warnings():
             # Pillow warns of a little less than MAX_PIXELS.
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=READABLE)
     except Image.DecompressionBombError as error:
         raise ValueError(f'more than {MAX_PIXELS} pixels') from error
     except (OSError, SyntaxError) as error:
-        raise ValueError('not an image that Pillow can read') from error
+        raise ValueError(f'not an image of {", ".join(READABLE)}') from error
     with image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f'{image.width}x{image.height} is more than {MAX_PIXELS} pixels')

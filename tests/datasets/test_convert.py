@@ -81,7 +81,7 @@ def spoil(raw):
     (labels / 'train_5.png').write_bytes(drawn.png(np.zeros((9, 13, 3), np.uint8)))
     (labels / 'val_0.png').write_bytes((labels / 'val_0.png').read_bytes()[:-40])
     return {images / 'train_0.jpg': 'the file is empty', images / 'train_1.jpg': 'the file is truncated or damaged',
-            images / 'train_2.jpg': 'not an image that Pillow can read',
+            images / 'train_2.jpg': 'not an image of JPEG, PNG, BMP, GIF, TIFF, WEBP, PPM',
             labels / 'train_3.png': 'holds ids 21 (168 pixels); classes are 0..20, ignored is 255',
             labels / 'train_4.png': f'is 15x10 but its image {images / "train_4.jpg"} is 10x15',
             labels / 'train_5.png': 'mode RGB holds colours', labels / 'val_0.png': 'the file is truncated'}
