@@ -161,7 +161,7 @@ def _publish(work: Path, output_dir: Path, split: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     # Read by TensorFlow's C++ runtime when the shards are written.
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     options = _parser().parse_args(arguments)
     try:
         dataset = registry.load(options.dataset)

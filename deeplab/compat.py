@@ -11,8 +11,9 @@ import logging
 import os
 import warnings
 
-# Read by the C++ runtime when it is loaded, hence before the import.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+# Read by the C++ runtime when it is loaded, hence before the import. At level 2 the GPU build still reports, as errors,
+# that its CUDA factories register twice; what really fails raises in Python.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 warnings.filterwarnings('ignore', category=DeprecationWarning, module='tensorflow|tf_slim|flatbuffers')
 
 import tensorflow  # noqa: E402

@@ -129,7 +129,7 @@ def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: di
 def guarded(main) -> int:
     """Runs a main; what a user can mend is one line, not a traceback: status 2, or 1 for a training that failed."""
     # Here as well as in compat: `datasets` may be what imports TensorFlow first.
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     try:
         return main()
     except (ValueError, OSError) as error:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.paths import ROOT
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 # A net that takes a second to build and milliseconds to run.
 TINY = ['--model.backbone_options.depth_multiplier', '0.1', '--model.options.aspp_convs_filters', '16',

@@ -144,6 +144,7 @@ def test_missing_records_are_refused_before_anything_is_built(tmp_path):
     begun = time.monotonic()
     result = train(tmp_path / 'nothing', tmp_path / 'model', check=False)
     assert result.returncode == 2 and 'datasets.convert' in result.stderr
+    assert len(result.stderr.splitlines()) == 1, 'TensorFlow has something to say as well'
     assert not (tmp_path / 'model').exists()
     assert time.monotonic() - begun < 60
 
