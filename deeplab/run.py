@@ -15,6 +15,7 @@ from deeplab.recipe import Recipe, nearest
 
 PRECISIONS = ('float32', 'bfloat16', 'float16')
 MERGE_METHODS = ('max', 'avg')
+STATUSES = ('built', 'ported', 'reproduced')
 BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 
@@ -59,6 +60,7 @@ def resolve(recipe: Recipe) -> Run:
     for stride in (model.output_stride, recipe.evaluation.output_stride or model.output_stride):
         if stride not in backbone.output_strides:
             raise ValueError(f'output stride {stride} is not one of {model.backbone}: {backbone.output_strides}')
+    _choose('status', recipe.status, dict.fromkeys(STATUSES))
     _choose('train.precision', recipe.train.precision, dict.fromkeys(PRECISIONS))
     _choose('batch_norm.mode', recipe.batch_norm.mode, dict.fromkeys(BATCH_NORM_MODES))
     _choose('optimizer.name', recipe.optimizer.name, optimizer.OPTIMIZERS)

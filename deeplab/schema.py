@@ -139,6 +139,8 @@ class Recipe:
     name: str = _option('custom', 'its name', free=True)
     title: str = _option('', 'one line for tables', free=True)
     citation: str = _option('', 'paper or repository', free=True)
+    status: str = _option('built', 'what was shown here: built | ported (released weights, reference output) | '
+                          'reproduced (trained here, inside the tolerance)', free=True)
     data: Data = Data()
     model: Model = Model()
     init: Init = Init()

@@ -13,20 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from deeplab import flags
+from deeplab import recipe as recipes
+from deeplab.schema import Recipe
 
 BEGIN, END = '<!-- results -->\n', '<!-- /results -->\n'
-COLUMNS = ('recipe', 'data', 'protocol', 'expected mIoU', 'measured mIoU', 'pixel accuracy', 'trained here', 'commit')
+COLUMNS = ('recipe', 'status', 'data', 'protocol', 'expected mIoU', 'measured mIoU', 'pixel accuracy', 'trained here',
+           'commit')
 
 
 def rows(results: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """A tuple of COLUMNS for each result, by recipe."""
-    return sorted(_row(result) for result in results)
+    known = recipes.table()
+    return sorted(_row(result, known) for result in results)
 
 
-def _row(result: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> tuple[str, ...]:
+    name = result['recipe']['name']
     expected = result['recipe']['expected']['mean_iou']
     step = result['checkpoint']['global_step']
-    return (result['recipe']['name'],
+    # What was shown of a row is said by the row as it is now.
+    return (name, known[name].status if name in known else '',
             f'{result["data"]["dataset"]} {result["data"]["split"]}, {result["data"]["num_images"]} images',
             _protocol(result['protocol']) + ('' if result['precision'] == 'float32' else f', {result["precision"]}'),
             '' if expected is None else f'{expected:.2f}',
