@@ -33,7 +33,8 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
     stop = hooks.StopSignal()
     chief = worker()[0] == 0
     with locked(model_dir, worker()[0]):
-        ensure_usable(model_dir)
+        if chief:
+            ensure_usable(model_dir)
         warm_start = _initialise(run, model_dir)
         if chief:
             keep_recipe(model_dir, recipe, allow_recipe_change)
