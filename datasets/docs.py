@@ -13,11 +13,18 @@ DIR, and this command checks every file and writes the records of all splits tha
 
     python -m datasets.convert --dataset NAME --data_dir DIR --output_dir records/NAME
 
-A split with another number of images than the published one is converted with a warning. Pixels of the ignored label
-are neither trained nor scored.
+A split with another number of images than the published one is converted with a warning. Splits in brackets hold images
+of others too and are converted only when `--splits` names them. Pixels of the ignored label are neither trained nor
+scored. An interrupted conversion goes on with the shards it had finished when the command is run again.
+
+Labels are read as what the files store: greyscale and palette PNGs of 1 to 16 bits as ids, colours by the row's table,
+`.mat` files with SciPy (`pip install -r requirements-datasets.txt`). A colour or id that the row doesn't know stops the
+conversion with file, value and number of pixels, and so does a JPEG. For a folder of your own see
+`python -m datasets.new --help`; its row may say `labels = 'ids'`, `'colors'` or `'one_hot'` (a folder of binary masks
+for each class: a label template such as `masks/{class}/{id}.png`).
 
 """
-COLUMNS = ('`NAME`', 'Dataset', 'Classes', 'Ignored', 'Images', 'From', 'Unpack into DIR', 'So that DIR has')
+COLUMNS = ('`NAME`', 'Dataset', 'Classes', 'Ignored', 'Labels', 'Images', 'From', 'Unpack into DIR', 'So that DIR has')
 
 
 def page() -> str:
@@ -27,10 +34,17 @@ def page() -> str:
 
 
 def _row(dataset: Dataset) -> tuple[str, ...]:
-    sizes = ', '.join(f'{split} {entry.num_images}' for split, entry in dataset.splits.items())
+    sizes = ', '.join(f'({split} {entry.num_images})' if entry.on_request else f'{split} {entry.num_images}'
+                      for split, entry in dataset.splits.items())
     source = f'<{dataset.url}>' if '://' in dataset.url else f'`{dataset.url}`'
-    return (f'`{dataset.name}`', dataset.title, str(dataset.num_classes), str(dataset.ignore_label), sizes, source,
-            dataset.unpack, _layout(dataset))
+    return (f'`{dataset.name}`', dataset.title, str(dataset.num_classes), str(dataset.ignore_label), _labels(dataset),
+            sizes, source, dataset.unpack, _layout(dataset))
+
+
+def _labels(dataset: Dataset) -> str:
+    in_matlab = any(template.endswith('.mat') for split in dataset.splits for template in dataset.templates(split)[1])
+    cut = f', in tiles of {dataset.tiles.size}' if dataset.tiles else ''
+    return dataset.labels.replace('_', ' ') + (f' (.mat: {dataset.variable})' if in_matlab else '') + cut
 
 
 def _layout(dataset: Dataset) -> str:

@@ -4,24 +4,65 @@ A palette PNG read as grey gives luma (ids 1, 15, 255 become 38, 147, 220) and a
 high byte, both without an error. So labels are decoded here, once, and records hold 8-bit greyscale PNGs of ids.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from datasets import images
+from datasets import colors, images, matlab, png
 from datasets.registry import Dataset
 
 INDEX_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')
 # Pillow stretches 2- and 4-bit grey over 0..255; this undoes it.
 GREY_STRETCH = {'L;2': 85, 'L;4': 17}
+# Of zlib: labels are small beside images, and the higher levels take far longer.
+LEVEL = 3
 SMALL = (np.uint8, np.uint16)
 
 
 def read(path: Path, dataset: Dataset) -> np.ndarray:
     """Class ids uint8 [height, width]; ValueError tells mode, ids and pixel counts that don't fit the dataset."""
-    return to_ids(decode(path), dataset)
+    if dataset.labels == 'colors':
+        return colors.read(path, dataset)
+    if dataset.labels == 'one_hot':
+        return _of_masks(path, dataset)
+    return to_ids(matlab.read(path, dataset.variable) if path.suffix == '.mat' else decode(path), dataset)
+
+
+def files(path: Path, dataset: Dataset) -> tuple[Path, ...]:
+    """The files of a label: itself, or one for each class."""
+    if dataset.labels != 'one_hot':
+        return (path,)
+    return tuple(Path(str(path).replace('{class}', name)) for name in dataset.class_names)
+
+
+def _of_masks(path: Path, dataset: Dataset) -> np.ndarray:
+    """One file a class; pixels in none are 'background', when that has no file, or else ignored."""
+    masks = {label: _mask(file) for label, file in enumerate(files(path, dataset)) if file.is_file()}
+    if not masks:
+        raise FileNotFoundError(path)
+    if len({mask.shape for mask in masks.values()}) > 1:
+        sizes = ', '.join(f'{dataset.class_names[label]} {mask.shape[1]}x{mask.shape[0]}'
+                          for label, mask in masks.items())
+        raise ValueError(f'its masks differ in size: {sizes}')
+    rest = dataset.class_names.index('background') if 'background' in dataset.class_names else None
+    ids = np.full(next(iter(masks.values())).shape, dataset.ignore_label if rest in (None, *masks) else rest, np.uint8)
+    taken = np.zeros(ids.shape, bool)
+    for label, mask in masks.items():
+        twice = np.count_nonzero(mask & taken)
+        if twice:
+            raise ValueError(f'{dataset.class_names[label]} shares {twice} pixels with classes before it: a pixel has '
+                             'one class')
+        ids[mask] = label
+        taken |= mask
+    return ids
+
+
+def _mask(path: Path) -> np.ndarray:
+    """True where a file of 0 and one other value isn't 0."""
+    values, _ = _histogram(raw := decode(path))
+    if len(values) > 2 or (len(values) == 2 and values[0] != 0):
+        raise ValueError(f'{path} holds {", ".join(map(str, values[:8]))}: a mask of one class holds 0 and one other')
+    return raw != 0
 
 
 def decode(path: Path) -> np.ndarray:
@@ -73,8 +114,13 @@ def _histogram(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values, counts[values]
 
 
+def encoded(path: Path, ids: np.ndarray, dataset: Dataset) -> bytes:
+    """What `encode` makes of a label that has been read, or its own compressed rows where they hold class ids."""
+    if dataset.labels == 'ids' and not dataset.ids and path.suffix != '.mat':
+        return png.as_greyscale(path.read_bytes()) or encode(ids)
+    return encode(ids)
+
+
 def encode(ids: np.ndarray) -> bytes:
     """Class ids uint8 [height, width] -> an 8-bit greyscale PNG."""
-    stream = io.BytesIO()
-    Image.fromarray(ids).save(stream, 'PNG')
-    return stream.getvalue()
+    return images.encode(ids, LEVEL)

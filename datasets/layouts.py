@@ -1,5 +1,6 @@
 """Finds the image and label files of a split, paired by name."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +27,10 @@ LAYOUTS = {
 
 
 def present_splits(dataset: Dataset, data_dir: Path) -> tuple[str, ...]:
-    """The dataset's splits that data_dir has."""
+    """The dataset's splits that data_dir has, without those that are converted on request only."""
     locate = _kind(dataset).locate
-    return tuple(split for split in dataset.splits if locate(dataset, data_dir, split))
+    return tuple(split for split, own in dataset.splits.items()
+                 if not own.on_request and not own.parts and locate(dataset, data_dir, split))
 
 
 def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair], list[Problem]]:
@@ -39,13 +41,21 @@ def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair]
     kind = _kind(dataset)
     if split not in dataset.splits:
         raise ValueError(f'{dataset.name} has no split {split!r}: choose from {", ".join(dataset.splits)}')
+    if dataset.splits[split].parts:
+        parts = [find_pairs(dataset, data_dir, part) for part in dataset.splits[split].parts]
+        return [pair for pairs, _ in parts for pair in pairs], [problem for _, found in parts for problem in found]
     found = kind.locate(dataset, data_dir, split)
     if not found:
         candidates = ', '.join(kind.candidates(dataset, data_dir, split))
         present = ', '.join(present_splits(dataset, data_dir)) or 'none'
         raise ValueError(f'{data_dir} has no {kind.what} of {dataset.name} {split}: looked for {candidates}; '
                          f'splits that are there: {present}')
-    return kind.pairs(dataset, split, found)
+    pairs, problems = kind.pairs(dataset, split, found)
+    only = re.compile(dataset.splits[split].only or '.*')
+    chosen = [pair for pair in pairs if only.fullmatch(pair.id)]
+    if pairs and not chosen:
+        raise ValueError(f'{data_dir}: no name of {dataset.name} {split} matches {only.pattern!r}')
+    return chosen, problems
 
 
 def _kind(dataset: Dataset) -> Kind:

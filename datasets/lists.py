@@ -18,7 +18,17 @@ def candidates(dataset: Dataset, data_dir: Path, split: str) -> list[str]:
 
 def locate(dataset: Dataset, data_dir: Path, split: str) -> Found | None:
     """The first root that has the split's list, and the list."""
-    return next((found for found in _candidates(dataset, data_dir, split) if found[1].is_file()), None)
+    found = next((found for found in _candidates(dataset, data_dir, split) if found[1].is_file()), None)
+    return found or _combined(dataset, data_dir, split)
+
+
+def _combined(dataset: Dataset, data_dir: Path, split: str) -> Found | None:
+    """The first root that has all lists of a split that is made of others."""
+    own = dataset.splits[split]
+    for root in dataset.layout.roots if own.union else ():
+        if all((data_dir / root / name).is_file() for name in (*own.union, *own.less)):
+            return data_dir / root, data_dir / root / own.union[0]
+    return None
 
 
 def _candidates(dataset: Dataset, data_dir: Path, split: str) -> Iterator[Found]:
@@ -30,7 +40,8 @@ def _candidates(dataset: Dataset, data_dir: Path, split: str) -> Iterator[Found]
 def _pairs(of_line, dataset: Dataset, split: str, found: Found) -> tuple[list[Pair], list[Problem]]:
     root, list_path = found
     pairs, problems = [], []
-    for number, line in _lines(list_path):
+    combined = list_path == root / (dataset.splits[split].union or ('',))[0]
+    for number, line in _combination(dataset, root, split) if combined else _lines(list_path):
         pair = of_line(dataset, root, split, line)
         if isinstance(pair, str):
             problems.append(Problem(f'{list_path}:{number}', pair))
@@ -39,6 +50,12 @@ def _pairs(of_line, dataset: Dataset, split: str, found: Found) -> tuple[list[Pa
     if not pairs and not problems:
         raise ValueError(f'{list_path} names no images')
     return pairs, problems + _repeated(pairs, list_path)
+
+
+def _combination(dataset: Dataset, root: Path, split: str) -> Iterator[tuple[int, str]]:
+    own = dataset.splits[split]
+    union, less = ({line for name in names for _, line in _lines(root / name)} for names in (own.union, own.less))
+    return enumerate(sorted(union - less), start=1)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -62,17 +79,17 @@ def _id_pair(dataset: Dataset, root: Path, split: str, line: str) -> Pair | str:
     """A list of ids, one a line: paths come from the row's templates."""
     paths = []
     for templates in dataset.templates(split):
-        path = _below(root, _present(root, templates).format(split=dataset.folder(split), id=line))
-        if path is None:
+        named = [_below(root, template.format(split=dataset.folder(split), id=line)) for template in templates]
+        if None in named:
             return f'{line!r} leads out of {root}'
-        paths.append(path)
+        paths.append(_present(named))
     return Pair(line, *paths)
 
 
-def _present(root: Path, templates: tuple[str, ...]) -> str:
-    folders = ((root / template).parent for template in templates)
-    return next((template for template, folder in zip(templates, folders, strict=True) if folder.is_dir()),
-                templates[-1])
+def _present(paths: list[Path]) -> Path:
+    """The first that exists, or else the first whose folder does."""
+    there = (path for exists in (Path.is_file, lambda path: path.parent.is_dir()) for path in paths if exists(path))
+    return paths[0] if len(paths) == 1 else next(there, paths[-1])
 
 
 def _listed_pair(dataset: Dataset, root: Path, split: str, line: str) -> Pair | str:

@@ -63,7 +63,14 @@ def pairs(dataset: Dataset, split: str, found: tuple[Side, Side]) -> tuple[list[
             problems.append(Problem(path, f'has no label {labels.expected(fields)}'))
     problems += [Problem(path, f'has no image {images.expected(fields)}')
                  for key, (fields, path) in label_of.items() if key not in image_of]
-    return made, problems + _repeated(made)
+    return made, problems + _unknown_classes(dataset, labels) + _repeated(made)
+
+
+def _unknown_classes(dataset: Dataset, labels: Side) -> list[Problem]:
+    """Masks of classes that the row doesn't have, whose pixels would be ignored without a word."""
+    found = {fields['class'] for fields, _ in labels.files if 'class' in fields}
+    return [Problem(labels.expected({'class': name}), f'is of class {name!r}, which {dataset.name} has not')
+            for name in sorted(found - set(dataset.class_names))]
 
 
 def _side(root: Path, templates: tuple[str, ...], folder: str) -> Side:
@@ -90,7 +97,9 @@ def _matches(root: Path, template: str, folder: str) -> Iterator[tuple[dict[str,
     for name in sorted(glob.iglob(wildcard, root_dir=root)):
         match = re.fullmatch(expression, name)
         if match:
-            yield {'split': folder, **match.groupdict()}, root / name
+            fields = {'split': folder, **match.groupdict()}
+            # The files of all classes are one label, whose path keeps the field.
+            yield fields, root / (template.format_map(fields | {'class': '{class}'}) if 'class' in fields else name)
 
 
 def _common_fields(dataset: Dataset, *templates: str) -> list[str]:
@@ -105,7 +114,7 @@ def _by_key(side: Side, common: list[str]) -> tuple[dict, list[Problem]]:
     by_key, problems = {}, []
     for fields, path in side.files:
         key = tuple(fields[name] for name in common)
-        if key in by_key:
+        if key in by_key and by_key[key][1] != path:
             problems.append(Problem(path, f'pairs with the same file as {by_key[key][1]}'))
         by_key.setdefault(key, (fields, path))
     return by_key, problems

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from datasets import labels, registry
+from datasets import labels, png, registry
 from tests.datasets import drawn
 
 VOC = registry.load('voc2012')
@@ -119,6 +119,19 @@ def test_ids_beyond_eight_bits_are_refused():
     for value in (256, 65535, -1):
         with pytest.raises(ValueError, match=rf'holds ids {value} \(1 pixels\)'):
             labels.to_ids(np.array([[0, value]], np.int32), VOC)
+
+
+@pytest.mark.parametrize('stored', STORED)
+def test_rows_that_are_kept_decode_to_the_same_ids(tmp_path, stored):
+    data, expected = STORED[stored](tmp_path)
+    path = tmp_path / 'label'
+    path.write_bytes(data)
+    kept = png.as_greyscale(data)
+    assert (kept is not None) == (stored in ('palette', 'grey'))
+    encoded = labels.encoded(path, expected, VOC)
+    assert encoded == (kept or labels.encode(expected)) and encoded[24:26] == b'\x08\x00'
+    decoded = drawn.evaluate(lambda: tf.io.decode_png(encoded, channels=1))
+    np.testing.assert_array_equal(decoded[..., 0], expected)
 
 
 @settings(max_examples=50, deadline=None)
