@@ -1,26 +1,25 @@
 """Raw dataset -> TFRecord shards with a manifest: `python -m datasets.convert --help`."""
 
 import argparse
-import functools
-import itertools
+import fcntl
 import os
+import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-from datasets import images, labels, manifest, records, registry
+from datasets import manifest, matlab, records, registry, shards
+from datasets.examples import check_pair
 from datasets.layouts import find_pairs, present_splits
-from datasets.manifest import Pixels
 from datasets.pairs import Pair, Problem
-from datasets.parallel import ordered_map
-from datasets.progress import Progress
 from datasets.registry import Dataset
 
+__all__ = ['check_pair', 'convert']
+
+# Hidden, so that nothing takes the shards in it for finished ones.
+WORK = '.converting'
 NUM_SHARDS = 4
 
 
@@ -28,8 +27,9 @@ def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, spli
             num_shards: int = NUM_SHARDS, workers: int | None = None, overwrite: bool = False) -> dict[str, dict]:
     """Converts the splits (all that data_dir has, when none is named) and returns their manifests.
 
-    Every file is checked before anything is written; one ValueError lists all that can't be converted. The bytes
-    written depend on the data and num_shards only, not on the number of workers (default: one per core).
+    Every file is checked before what output_dir holds is touched; one ValueError lists all that can't be converted. The
+    bytes written depend on the data and num_shards only, not on the number of workers (default: one per core). After an
+    interruption the same call goes on with the shards that were finished; errors leave nothing behind.
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
     workers = workers or os.cpu_count() or 1
@@ -37,18 +37,76 @@ def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, spli
     splits = tuple(dict.fromkeys(splits)) or present_splits(dataset, data_dir) or tuple(dataset.splits)[:1]
     if not overwrite:
         _refuse_existing(output_dir, splits)
-    pairs, pixels = _check_all(dataset, data_dir, splits, workers)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    manifests = {}
-    for split in splits:
-        with tempfile.TemporaryDirectory(prefix='.convert-', dir=output_dir) as name:
-            work = Path(name)
-            shards = _write_shards(dataset, split, pairs[split], work, num_shards, workers)
-            ids = [pair.id for pair in pairs[split]]
-            manifests[split] = manifest.build(dataset, split, ids, pixels[split], shards)
-            manifest.write(work / manifest.file_name(split), manifests[split])
-            _publish(work, output_dir, split)
+    pairs, problems = _find_all(dataset, data_dir, splits)
+    with _working(output_dir) as work:
+        manifests = {}
+        for split in splits:
+            folder = work / split
+            folder.mkdir(exist_ok=True)
+            written = shards.write(dataset, split, pairs[split], folder, num_shards, workers)
+            if written.num_kept:
+                print(f'{dataset.name} {split}: kept {written.num_kept} shard(s) of the interrupted conversion',
+                      file=sys.stderr)
+            problems += written.problems
+            if not problems:
+                ids = [pair.id for pair in pairs[split]]
+                manifests[split] = manifest.build(dataset, split, ids, written.pixels, written.entries)
+                manifest.write(folder / manifest.file_name(split), manifests[split])
+        _raise(problems)
+        for split in splits:
+            _publish(work / split, output_dir, split)
     return manifests
+
+
+def _find_all(dataset: Dataset, data_dir: Path, splits: Sequence[str]) -> tuple[dict[str, list[Pair]], list[Problem]]:
+    found = {split: find_pairs(dataset, data_dir, split) for split in splits}
+    pairs = {split: pairs for split, (pairs, _) in found.items()}
+    if any(pair.label.suffix == '.mat' for split in splits for pair in pairs[split]):
+        matlab.require()
+    problems = [problem for _, problems in found.values() for problem in problems]
+    empty = [split for split in splits if not pairs[split]]
+    if empty:
+        _raise(problems)
+    return pairs, problems
+
+
+def _raise(problems: list[Problem]) -> None:
+    # Splits overlap (trainval holds train), and a file needs naming once.
+    problems = list(dict.fromkeys(problems))
+    if problems:
+        listed = '\n  '.join(map(str, problems))
+        raise ValueError(f'nothing was written: {len(problems)} problem(s) in the data\n  {listed}')
+
+
+@contextmanager
+def _working(output_dir: Path) -> Iterator[Path]:
+    """A folder in output_dir for unfinished work, of one process at a time.
+
+    An interruption leaves it, to go on from there. Errors remove it, and output_dir too when it held nothing else.
+    """
+    work = output_dir / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    lock = os.open(work, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BlockingIOError(f'another conversion is writing to {output_dir}: wait for it, or give another '
+                                  '--output_dir') from error
+        try:
+            yield work
+        except Exception:
+            _remove(work, output_dir)
+            raise
+        _remove(work, output_dir)
+    finally:
+        os.close(lock)
+
+
+def _remove(work: Path, output_dir: Path) -> None:
+    shutil.rmtree(work)
+    if not any(output_dir.iterdir()):
+        output_dir.rmdir()
 
 
 def _refuse_existing(output_dir: Path, splits: Sequence[str]) -> None:
@@ -63,94 +121,10 @@ def _published(output_dir: Path, split: str) -> list[Path]:
     return [*records.find_shards(output_dir, split), *([path] if path.exists() else [])]
 
 
-def _check_all(dataset: Dataset, data_dir: Path, splits: Sequence[str], workers: int
-               ) -> tuple[dict[str, list[Pair]], dict[str, Pixels]]:
-    pairs, pixels, problems = {}, {split: Pixels() for split in splits}, []
-    for split in splits:
-        pairs[split], found = find_pairs(dataset, data_dir, split)
-        problems += found
-    check = functools.partial(check_pair, dataset)
-    for split in splits:
-        for checked in _with_progress(f'checking {dataset.name} {split}', check, pairs[split], workers):
-            if checked.problems:
-                problems += checked.problems
-            else:
-                pixels[split].add(checked.size, checked.pixels)
-    # Splits overlap (trainval holds train), and a file needs naming once.
-    problems = list(dict.fromkeys(problems))
-    if problems:
-        listed = '\n  '.join(map(str, problems))
-        raise ValueError(f'nothing was written: {len(problems)} problem(s) in the data\n  {listed}')
-    return pairs, pixels
-
-
-def _with_progress(label: str, function, pairs: list[Pair], workers: int) -> Iterable:
-    with Progress(len(pairs), label) as progress:
-        for result in ordered_map(function, pairs, workers):
-            progress.update()
-            yield result
-
-
-class Checked(NamedTuple):
-    """What is wrong with a pair, or its (height, width) and pixels per id (int64 [256])."""
-
-    problems: tuple[Problem, ...]
-    size: tuple[int, int] | None = None
-    pixels: np.ndarray | None = None
-
-
-def check_pair(dataset: Dataset, pair: Pair) -> Checked:
-    """Decodes an image and its label in full."""
-    problems, size, ids = [], None, None
-    try:
-        size = images.check(pair.image)
-    except (ValueError, OSError) as error:
-        problems.append(Problem(pair.image, _reason(error)))
-    try:
-        ids = labels.read(pair.label, dataset)
-    except (ValueError, OSError) as error:
-        problems.append(Problem(pair.label, _reason(error)))
-    if problems:
-        return Checked(tuple(problems))
-    if ids.shape != size:
-        (height, width), (rows, columns) = size, ids.shape
-        reason = f'is {columns}x{rows} but its image {pair.image} is {width}x{height}'
-        return Checked((Problem(pair.label, reason),))
-    return Checked((), size, np.bincount(ids.ravel(), minlength=256))
-
-
-def _reason(error: Exception) -> str:
-    return 'missing' if isinstance(error, FileNotFoundError) else getattr(error, 'strerror', None) or str(error)
-
-
-def read_pair(dataset: Dataset, pair: Pair) -> records.Record:
-    """The record of a pair that has passed check_pair."""
-    image, image_format, height, width = images.encoded_rgb(pair.image)
-    ids = labels.read(pair.label, dataset)
-    if ids.shape != (height, width):
-        raise ValueError(f'{pair.label} or its image changed during the conversion')
-    return records.Record(pair.id, image, image_format, height, width, labels.encode(ids))
-
-
-def _write_shards(dataset: Dataset, split: str, pairs: list[Pair], work: Path, num_shards: int, workers: int
-                  ) -> list[dict]:
-    """Shards of nearly equal numbers of consecutive examples; returns their manifest entries."""
-    num_shards = min(num_shards, len(pairs))
-    bounds = [len(pairs) * shard // num_shards for shard in range(num_shards + 1)]
-    read = functools.partial(read_pair, dataset)
-    stream = iter(_with_progress(f'writing {dataset.name} {split}', read, pairs, workers))
-    shards = []
-    for shard in range(num_shards):
-        path = work / records.shard_name(split, shard, num_shards)
-        count = records.write_shard(path, itertools.islice(stream, bounds[shard + 1] - bounds[shard]))
-        shards.append(manifest.shard_entry(path, count))
-    next(stream, None)  # Lets the progress say that it's done.
-    return shards
-
-
 def _publish(work: Path, output_dir: Path, split: str) -> None:
     """Replaces the split's files by those in `work`; the manifest goes last, so that a cut in between is noticed."""
-    new = sorted(work.iterdir(), key=lambda path: path.name == manifest.file_name(split))
+    new = sorted((path for path in work.iterdir() if path.suffix != shards.JOURNAL),
+                 key=lambda path: path.name == manifest.file_name(split))
     names = {path.name for path in new}
     for old in _published(output_dir, split):
         if old.name not in names:
@@ -177,8 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(split: str, written: dict, output_dir: str) -> None:
     name, count, published = written['dataset'], written['num_examples'], written['published_num_examples']
-    if count != published:
-        print(f'warning: {name} {split} has {count} examples, not the published {published}', file=sys.stderr)
+    if written['num_images'] != published:
+        print(f'warning: {name} {split} has {written["num_images"]} images, not the published {published}',
+              file=sys.stderr)
     megabytes = sum(shard['bytes'] for shard in written['shards']) / 1e6
     print(f'{name} {split}: {count} examples, {len(written["shards"])} shards, {megabytes:.1f} MB in {output_dir}')
 
@@ -203,6 +178,6 @@ def positive(text: str) -> int:
 
 
 if __name__ == '__main__':
-    # As an exception, so that temporary files and worker processes go as well.
+    # As an exception, so that worker processes go as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

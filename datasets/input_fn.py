@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from datasets import records
 from datasets.augment import Augmentation, augment
-from datasets.index import GREY_PNG, RecordIndex, index_records
+from datasets.decode import decode, read
+from datasets.index import RecordIndex, index_records, refuse_corrupt
 
-__all__ = ['Augmentation', 'RecordIndex', 'eval_dataset', 'index_records', 'train_dataset']
+__all__ = ['Augmentation', 'RecordIndex', 'eval_dataset', 'index_records', 'refuse_corrupt', 'train_dataset']
 
 
 def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size: int, seed: int, start_step: int,
@@ -18,7 +18,8 @@ def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size:
     Yields ({'image' float32 [B, h, w, 3], 'filename' string [B], 'number' int64 [B]}, labels int32 [B, h, w]).
     Consecutive batches go to the consecutive replicas of this pipeline, which is one of num_pipelines (workers).
     Example i of a replica's batch has number (step * num_replicas + replica) * batch_size + i, and every run of
-    num_examples numbers is a permutation of the split, drawn from (seed, epoch).
+    num_examples numbers is a permutation of the split, drawn from (seed, epoch), in which the next record that isn't
+    corrupt stands for a corrupt one.
     """
     if num_replicas % num_pipelines:
         raise ValueError(f'{num_replicas} replicas cannot be shared by {num_pipelines} input pipelines')
@@ -30,6 +31,8 @@ def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size:
     def example(position: tf.Tensor) -> tuple[dict, tf.Tensor]:
         number = position // own * all_ + pipeline * own + position % own
         row = _shuffled(number, seed, index.num_examples)
+        if index.corrupt:  # the order of all others stays what it was
+            row = tf.gather(tf.constant(index.rows), row)
         image, label, filename = _example(files, offsets, row)
         image, label = augment(image, label, augmentation, ignore_label, seed, number)
         return {'image': image, 'filename': filename, 'number': number}, label
@@ -73,29 +76,10 @@ def _shuffled(number: tf.Tensor, seed: int, num_examples: int) -> tf.Tensor:
 
 
 def _example(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Image, labels and file name of a record; seed 002's records have no name and are told by their place."""
-    image, label, filename = _decode(_read(files, offsets, row))
+    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w] and file name of a record.
+
+    Seed 002's records have no name and are told by their place.
+    """
+    image, label, filename = decode(read(files[row], offsets[row]))
     place = tf.strings.join([files[row], '#', tf.strings.as_string(row)])
-    return image, label, tf.where(tf.equal(filename, ''), place, filename)
-
-
-def _read(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
-    """One serialised example, its CRC checked."""
-    variant = tf.raw_ops.TFRecordDatasetV2(filenames=files[row][None], compression_type='', buffer_size=0,
-                                           byte_offsets=offsets[row][None], metadata='')
-    spec = tf.TensorSpec([], tf.string)
-    return tf.data.experimental.from_variant(variant, spec).take(1).get_single_element()
-
-
-def _decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w] and the file name."""
-    keys = (records.IMAGE, records.FILENAME, *records.LABELS)
-    parsed = tf.io.parse_single_example(serialized, {key: tf.io.FixedLenFeature([], tf.string, '') for key in keys})
-    # Decodes PNGs as well; INTEGER_ACCURATE makes JPEGs equal to Pillow's.
-    image = tf.io.decode_jpeg(parsed[records.IMAGE], channels=3, dct_method='INTEGER_ACCURATE')
-    encoded = tf.strings.join([parsed[key] for key in records.LABELS])
-    is_grey = tf.equal(tf.strings.substr(encoded, 24, 2), GREY_PNG)
-    message = tf.strings.join(['the label of ', parsed[records.FILENAME], ' is not an 8-bit greyscale PNG of ids'])
-    with tf.control_dependencies([tf.debugging.Assert(is_grey, [message])]):
-        label = tf.io.decode_png(encoded, channels=1)[..., 0]
-    return tf.cast(image, tf.float32), tf.cast(label, tf.int32), parsed[records.FILENAME]
+    return tf.cast(image, tf.float32), tf.cast(label, tf.int32), tf.where(tf.equal(filename, ''), place, filename)

@@ -15,14 +15,21 @@ TOOL = 'datasets.convert 1'
 
 @dataclass
 class Pixels:
-    """Sizes (height, width) met in a split, and pixels per id."""
+    """Sizes (height, width) met in a split, pixels per id, and all pixels of the images that show the id."""
 
     sizes: set[tuple[int, int]] = field(default_factory=set)
     counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    image_pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
 
     def add(self, size: tuple[int, int], counts: np.ndarray) -> None:
         self.sizes.add(size)
         self.counts += counts
+        self.image_pixels += (counts > 0) * counts.sum()
+
+    def merge(self, other: 'Pixels') -> None:
+        self.sizes |= other.sizes
+        self.counts += other.counts
+        self.image_pixels += other.image_pixels
 
 
 def file_name(split: str) -> str:
@@ -36,26 +43,34 @@ def shard_entry(path: Path, num_records: int) -> dict:
 
 
 def build(dataset: Dataset, split: str, ids: Sequence[str], pixels: Pixels, shards: Sequence[dict]) -> dict:
-    """The manifest; the list's hash is that of the ids joined by line feeds, however the list was written."""
+    """The manifest; the list's hash is that of the ids joined by line feeds, however the list was written.
+
+    `num_images` counts what the list names and the published number means; examples may be tiles of these.
+    """
     heights, widths = zip(*pixels.sizes, strict=True)
-    class_pixels = pixels.counts[:dataset.num_classes].tolist()
-    if dataset.ignore_label < dataset.num_classes:
-        class_pixels[dataset.ignore_label] = 0
     return {
         'dataset': dataset.name,
         'split': split,
-        'num_examples': len(ids),
+        'num_examples': sum(shard['records'] for shard in shards),
+        'num_images': len(ids),
         'published_num_examples': dataset.splits[split].num_images,
         'height': [min(heights), max(heights)],
         'width': [min(widths), max(widths)],
         'class_names': list(dataset.class_names),
-        'class_pixels': class_pixels,
+        'class_pixels': _of_classes(dataset, pixels.counts),
+        # Eigen and Fergus' denominator of a class's frequency: ignored pixels count, as they belong to the image.
+        'class_image_pixels': _of_classes(dataset, pixels.image_pixels),
         'ignore_label': dataset.ignore_label,
         'ignored_pixels': int(pixels.counts[dataset.ignore_label]),
         'list_sha256': hashlib.sha256('\n'.join(ids).encode()).hexdigest(),
         'shards': list(shards),
         'tool': TOOL,
     }
+
+
+def _of_classes(dataset: Dataset, counts: np.ndarray) -> list[int]:
+    """Counts per id -> per class, 0 for a class that is ignored."""
+    return [0 if label == dataset.ignore_label else int(counts[label]) for label in range(dataset.num_classes)]
 
 
 def write(path: Path, manifest: dict) -> None:
@@ -71,6 +86,11 @@ def read(record_dir: Path, split: str) -> dict | None:
         return None
     except ValueError as error:
         raise ValueError(f'{path}: not a manifest ({error}); convert the split again') from error
+
+
+def legal_ids(manifest: dict | None) -> frozenset[int]:
+    """The ids that labels may hold; none are known, and the set is empty, without a manifest."""
+    return frozenset((*range(len(manifest['class_names'])), manifest['ignore_label'])) if manifest else frozenset()
 
 
 def compare(manifest: dict, shards: Sequence[Path], num_records: Sequence[int]) -> None:

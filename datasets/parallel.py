@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 
-def ordered_map(function: Callable, items: Iterable, workers: int) -> Iterator:
+def ordered_map(function: Callable, items: Iterable, workers: int, ahead: int = 4) -> Iterator:
     """function(item) in the order of items; `function` and items must pickle when workers > 1.
 
-    Only a few results are in flight, unlike `Executor.map`, which takes all items at once.
+    Only `ahead` results per worker are in flight, unlike `Executor.map`, which takes all items at once.
     """
     if workers <= 1:
         yield from map(function, items)
@@ -22,7 +22,7 @@ def ordered_map(function: Callable, items: Iterable, workers: int) -> Iterator:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) >= 4 * workers:
+                if len(waiting) >= ahead * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -1,21 +1,20 @@
 """TFRecord shards of examples with the official DeepLab keys; seed 002's keys are read as well."""
 
 import re
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from datasets.frames import HEADER_BYTES, frames, length_of
+
 IMAGE = 'image/encoded'
 FILENAME = 'image/filename'
 # The official builders' key, and the one that seed 002's users have in their records.
 LABELS = ('image/segmentation/class/encoded', 'label/encoded')
-
-LENGTH_BYTES = 8
-HEADER_BYTES = LENGTH_BYTES + 4
-FOOTER_BYTES = 4
+# Bytes 24 and 25 of a PNG: bit depth 8, colour type 0 (grey).
+GREY_PNG = b'\x08\x00'
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,21 @@ def serialize(record: Record) -> bytes:
 def parse(serialized: bytes) -> Record:
     """The record of an example with the official or seed 002's keys; ValueError names what is missing."""
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
-    example = tf.train.Example.FromString(serialized)
-    features = {key: value.bytes_list.value or value.int64_list.value
+    try:
+        example = tf.train.Example.FromString(serialized)
+    except DecodeError as error:
+        raise ValueError('not a tf.train.Example') from error
+    features = {key: list(value.bytes_list.value) or list(value.int64_list.value)
                 for key, value in example.features.feature.items()}
     label = next((features[key][0] for key in LABELS if features.get(key)), None)
-    if label is None or not features.get(IMAGE):
+    image = _first(features, IMAGE, None)
+    if not isinstance(label, bytes) or not isinstance(image, bytes):
         raise ValueError(f'a record needs {IMAGE} and one of {", ".join(LABELS)}; it has {", ".join(sorted(features))}')
     return Record(
         filename=_first(features, FILENAME, b'').decode(),
-        image=features[IMAGE][0],
+        image=image,
         image_format=_first(features, 'image/format', b'').decode(),
         height=_first(features, 'image/height', 0),
         width=_first(features, 'image/width', 0),
@@ -84,7 +88,8 @@ def parse(serialized: bytes) -> Record:
 
 
 def _first(features: dict, key: str, default):
-    return features[key][0] if features.get(key) else default
+    value = features[key][0] if features.get(key) else default
+    return value if default is None or isinstance(value, type(default)) else default
 
 
 def write_shard(path: Path, records: Iterable[Record]) -> int:
@@ -108,20 +113,12 @@ def scan_offsets(path: Path) -> np.ndarray:
     TensorFlow reads a shard that was cut at a record's border or inside a header as a clean end; here both are errors,
     a cut at a border excepted, which only a manifest can tell.
     """
-    size = path.stat().st_size
-    offsets, offset = [], 0
-    with path.open('rb', buffering=0) as file:
-        while offset < size:
-            header = file.read(HEADER_BYTES)
-            end = offset + HEADER_BYTES + FOOTER_BYTES
-            if len(header) == HEADER_BYTES:
-                end += struct.unpack('<Q', header[:LENGTH_BYTES])[0]
-            if len(header) < HEADER_BYTES or end > size:
-                raise ValueError(f'{path}: record {len(offsets)} at byte {offset} is truncated or damaged: '
-                                 'convert the dataset again')
-            offsets.append(offset)
-            file.seek(end)
-            offset = end
+    offsets = []
+    for frame in frames(path):
+        if frame.fault:
+            raise ValueError(f'{path}: record {len(offsets)} at byte {frame.offset} is truncated or damaged '
+                             f'({frame.fault}): `python -m datasets.verify` lists all such; convert the dataset again')
+        offsets.append(frame.offset)
     if not offsets:
         raise ValueError(f'{path}: holds no records: convert the dataset again')
     return np.asarray(offsets, np.int64)
@@ -130,5 +127,4 @@ def scan_offsets(path: Path) -> np.ndarray:
 def read_first(path: Path) -> bytes:
     """The serialised example at the beginning of a shard that scan_offsets has accepted."""
     with path.open('rb') as file:
-        length = struct.unpack('<Q', file.read(HEADER_BYTES)[:LENGTH_BYTES])[0]
-        return file.read(length)
+        return file.read(length_of(file.read(HEADER_BYTES)))

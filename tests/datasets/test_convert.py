@@ -1,13 +1,15 @@
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from datasets import convert as converter
-from datasets import records, registry
+from datasets import examples, records, registry
 from datasets.convert import convert
 from datasets.index import index_records
 from datasets.input_fn import eval_dataset
@@ -42,6 +44,8 @@ def test_the_manifest_counts(tmp_path):
     manifest = convert(VOC, tmp_path / 'raw', tmp_path / 'out', num_shards=3, workers=1)['train']
     pixels = np.concatenate([label.ravel() for label in ids.values()])
     assert manifest['class_pixels'] == [int((pixels == label).sum()) for label in range(21)]
+    shown = [[label.size for label in ids.values() if (label == number).any()] for number in range(21)]
+    assert manifest['class_image_pixels'] == list(map(sum, shown)) and manifest['class_image_pixels'][15] > 0
     assert manifest['ignored_pixels'] == int((pixels == 255).sum()) > 0
     assert (manifest['num_examples'], manifest['published_num_examples']) == (5, 1464)
     assert manifest['height'] == [min(h for h, _ in drawn.SIZES), max(h for h, _ in drawn.SIZES)]
@@ -57,7 +61,7 @@ def test_an_ignored_class_is_counted_once(tmp_path):
     drawn.voc(tmp_path / 'raw', {'train': 2})
     row = drawn.with_classes(VOC, ignore_label=0, ids={255: 0})
     manifest = convert(row, tmp_path / 'raw', tmp_path / 'out', workers=1)['train']
-    assert manifest['class_pixels'][0] == 0
+    assert manifest['class_pixels'][0] == manifest['class_image_pixels'][0] == 0
     pixels = sum(height * width for height, width in drawn.SIZES[:2])
     assert sum(manifest['class_pixels']) + manifest['ignored_pixels'] == pixels
 
@@ -135,15 +139,71 @@ def test_a_failure_while_writing_leaves_what_was_there(tmp_path, monkeypatch):
     convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
     before = contents(tmp_path / 'out')
 
-    def read_two(dataset, pair):
-        if pair.id == 'train_2':
-            raise OSError(28, 'No space left on device')
-        return drawn.record(0)
+    written = []
 
-    monkeypatch.setattr(converter, 'read_pair', read_two)
-    with pytest.raises(OSError, match='No space left'):
+    def write_two(writer, data):
+        written.append(data)
+        if len(written) > 2:
+            raise tf.errors.ResourceExhaustedError(None, None, 'No space left on device')
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, 'write', write_two)
+    with pytest.raises(ValueError, match='cannot be written: No space left'):
         convert(VOC, tmp_path / 'raw', tmp_path / 'out', num_shards=2, workers=1, overwrite=True)
     assert contents(tmp_path / 'out') == before
+
+
+def interrupt(monkeypatch, after):
+    """Makes the conversion of the example after so many others end as Ctrl-C does; returns the ids that were begun."""
+    begun, make = [], examples.make
+
+    def stopping(dataset, pair):
+        if len(begun) == after:
+            raise KeyboardInterrupt
+        begun.append(pair.id)
+        return make(dataset, pair)
+
+    monkeypatch.setattr(examples, 'make', stopping)
+    return begun
+
+
+def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch, capsys):
+    drawn.voc(tmp_path / 'raw', {'train': 10})
+    convert(VOC, tmp_path / 'raw', tmp_path / 'whole', workers=1)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
+    assert not records.find_shards(tmp_path / 'out', 'train')
+    path = tmp_path / 'raw/JPEGImages/train_0.jpg'
+    os.utime(path, ns=(1, 1))  # The first shard's inputs are no longer those it was made of.
+    with monkeypatch.context() as patch:
+        begun = interrupt(patch, 99)
+        convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
+    assert begun == [f'train_{number}' for number in (0, 1, 5, 6, 7, 8, 9)]
+    assert 'kept 1 shard(s) of the interrupted conversion' in capsys.readouterr().err
+    assert contents(tmp_path / 'out') == contents(tmp_path / 'whole')
+
+
+def test_a_kept_shard_that_was_damaged_is_written_again(tmp_path, monkeypatch):
+    drawn.voc(tmp_path / 'raw', {'train': 4})
+    with monkeypatch.context() as patch:
+        interrupt(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
+    shard = tmp_path / 'out' / converter.WORK / 'train' / records.shard_name('train', 0, 4)
+    shard.write_bytes(shard.read_bytes()[:-1])
+    begun = interrupt(monkeypatch, 99)
+    convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
+    assert begun == ['train_0', 'train_3']
+    assert index_records(tmp_path / 'out', 'train').num_examples == 4 and len(contents(tmp_path / 'out')) == 5
+
+
+def test_two_conversions_do_not_share_a_folder(tmp_path):
+    drawn.voc(tmp_path / 'raw', {'train': 2})
+    with converter._working(tmp_path / 'out'):
+        with pytest.raises(BlockingIOError, match='another conversion is writing to .*: wait for it, or give another'):
+            convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_more_shards_than_examples(tmp_path):
@@ -160,7 +220,7 @@ def test_the_command_line(tmp_path, capsys):
     assert converter.main(arguments) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith('voc2012 val: 2 examples, 1 shards')
-    assert 'warning: voc2012 val has 2 examples, not the published 1449' in captured.err
+    assert 'warning: voc2012 val has 2 images, not the published 1449' in captured.err
     assert not set(captured.err) & {'\r', '\x1b'}
     assert converter.main(arguments) == 1
     assert 'error: ' in capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""Makes records of pairs of files: what the workers of a conversion do."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets import images, labels
+from datasets.pairs import Pair, Problem
+from datasets.records import Record
+from datasets.registry import Dataset, Tiles
+
+
+class Checked(NamedTuple):
+    """What is wrong with a pair, or its (height, width) and pixels per id (int64 [256])."""
+
+    problems: tuple[Problem, ...]
+    size: tuple[int, int] | None = None
+    pixels: np.ndarray | None = None
+
+
+class Made(NamedTuple):
+    """What is wrong with a pair, or its records, and (height, width) and pixels per id of each."""
+
+    problems: tuple[Problem, ...]
+    records: tuple[Record, ...] = ()
+    checked: tuple[Checked, ...] = ()
+
+
+def check_pair(dataset: Dataset, pair: Pair) -> Checked:
+    """Decodes an image and its label in full."""
+    return _checked(dataset, pair)[0]
+
+
+def make(dataset: Dataset, pair: Pair) -> Made:
+    """Checks a pair and makes its record, or those of its tiles."""
+    checked, ids = _checked(dataset, pair)
+    if checked.problems:
+        return Made(checked.problems)
+    try:
+        if dataset.tiles:
+            return _tiled(dataset.tiles, pair, ids)
+        image, image_format, height, width = images.encoded_rgb(pair.image)
+    except (ValueError, OSError) as error:
+        return Made((Problem(pair.image, _reason(error)),))
+    label = labels.encoded(pair.label, ids, dataset)
+    return Made((), (Record(pair.id, image, image_format, height, width, label),), (checked,))
+
+
+def corners(length: int, tiles: Tiles) -> range | list[int]:
+    """Where tiles begin along a side; the last ends with the image, so that all have their full size if it has."""
+    if length <= tiles.size:
+        return [0]
+    return [*range(0, length - tiles.size, tiles.size - tiles.overlap), length - tiles.size]
+
+
+def _checked(dataset: Dataset, pair: Pair) -> tuple[Checked, np.ndarray | None]:
+    problems, size, ids = [], None, None
+    try:
+        size = images.check(pair.image)
+    except (ValueError, OSError) as error:
+        problems.append(Problem(pair.image, _reason(error)))
+    try:
+        ids = labels.read(pair.label, dataset)
+    except (ValueError, OSError) as error:
+        problems.append(Problem(pair.label, _reason(error)))
+    if not problems:
+        problems += _disagreement(dataset, pair, size, ids.shape)
+    if problems:
+        return Checked(tuple(problems)), None
+    return Checked((), size, _count(ids)), ids
+
+
+def _disagreement(dataset: Dataset, pair: Pair, size: tuple[int, int], label_size: tuple[int, int]) -> list[Problem]:
+    """An image and a label that aren't of the same pixels, or of which nothing tells whether they are.
+
+    EXIF may have the image shown turned to those who drew the label. Where that swaps its sides the label's size tells;
+    otherwise the row must say that labels are drawn on the pixels as stored.
+    """
+    turned = images.orientation(pair.image) if dataset.exif == 'agree' else 1
+    (height, width), (rows, columns) = size, label_size
+    if size != label_size:
+        why = '; EXIF turns the image: turn its pixels and remove the tag' if turned > 1 else ''
+        return [Problem(pair.label, f'is {columns}x{rows} but its image {pair.image} is {width}x{height}{why}')]
+    if turned > 1 and (turned < 5 or height == width):
+        return [Problem(pair.image, f'EXIF has it shown mirrored or turned (orientation {turned}), and nothing tells '
+                        "whether its label was drawn so: turn its pixels and remove the tag, or put exif = 'as_stored' "
+                        'into the row')]
+    return []
+
+
+def _count(ids: np.ndarray) -> np.ndarray:
+    return np.bincount(ids.ravel(), minlength=256)
+
+
+def _reason(error: Exception) -> str:
+    return 'missing' if isinstance(error, FileNotFoundError) else getattr(error, 'strerror', None) or str(error)
+
+
+def _tiled(tiles: Tiles, pair: Pair, ids: np.ndarray) -> Made:
+    made = [(record, Checked((), (record.height, record.width), _count(part)))
+            for record, part in _tiles(tiles, pair, ids)]
+    return Made((), *zip(*made, strict=True))
+
+
+def _tiles(tiles: Tiles, pair: Pair, ids: np.ndarray) -> Iterator[tuple[Record, np.ndarray]]:
+    """The records of an image's tiles, named by their upper left corner, and their ids."""
+    rgb = images.rgb(pair.image)
+    for top, left in product(*(corners(length, tiles) for length in ids.shape)):
+        window = slice(top, top + tiles.size), slice(left, left + tiles.size)
+        part = np.ascontiguousarray(ids[window])
+        yield Record(f'{pair.id}_{top}_{left}', images.encode(rgb[window]), 'png', *part.shape,
+                             labels.encode(part)), part

@@ -1,0 +1,145 @@
+"""Reads every record of every shard, and lists those that are bad: `python -m datasets.verify --help`.
+
+A record is bad when its CRCs, its keys, its encodings, its sizes or its label ids are; a split is bad when it isn't
+what its manifest says.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import checks, manifest, records, repair
+from datasets.convert import positive
+from datasets.manifest import Pixels
+from datasets.progress import Progress
+
+
+@dataclass
+class Report:
+    """What was found in a split: names and pixels of the good records, the bad ones, and problems of the whole."""
+
+    split: str
+    shards: tuple[Path, ...]
+    manifest: dict | None
+    names: list[str] = field(default_factory=list)
+    pixels: Pixels = field(default_factory=Pixels)
+    bad: list[checks.Bad] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        return not self.bad and not self.problems
+
+    def __str__(self) -> str:
+        compared = ', ids, manifest' if self.manifest else '; there is no manifest to compare with'
+        good = (f'{self.split}: {len(self.names)} good records in {len(self.shards)} shards (CRC, keys, decoding, sizes'
+                f'{compared})')
+        bad = [f'{self.split}: {len(self.bad)} bad record(s)'] if self.bad else []
+        return '\n  '.join([good, *bad, *map(str, self.bad), *self.problems])
+
+
+def verify(record_dir: Path, split: str, workers: int = 1) -> Report:
+    """Reads a split as training would; ValueError when it has no shards."""
+    shards = records.find_shards(record_dir, split)
+    if not shards:
+        raise ValueError(f'{record_dir} has no shards of split {split!r}; there are: '
+                         f'{", ".join(present_splits(record_dir)) or "none"}')
+    report = Report(split, shards, manifest.read(record_dir, split))
+    legal = manifest.legal_ids(report.manifest)
+    parts = [chunk for shard in shards for chunk in checks.chunks(shard, legal)]
+    with Progress(sum(len(chunk.frames) for chunk in parts), f'verifying {split}') as progress:
+        for found in checks.check_all(parts, workers):
+            progress.update(len(found))
+            _note(report, found)
+    report.problems += _repeated(report.names)
+    if report.manifest:
+        report.problems += _differences(report)
+    return report
+
+
+def present_splits(record_dir: Path) -> tuple[str, ...]:
+    """The splits that a folder has shards or a manifest of."""
+    pattern = re.compile(r'(.+?)(-\d+-of-\d+(\.tfrecord)?|\.record|\.tfrecord|\.manifest\.json)')
+    matches = (pattern.fullmatch(path.name) for path in Path(record_dir).glob('*'))
+    return tuple(sorted({match[1] for match in matches if match}))
+
+
+def _note(report: Report, found: list[checks.Bad | checks.Good]) -> None:
+    for one in found:
+        if isinstance(one, checks.Bad):
+            report.bad.append(one)
+        else:
+            report.names.append(one.name)
+            report.pixels.add(one.size, one.pixels)
+
+
+def _repeated(names: list[str]) -> list[str]:
+    # Seed 002's records have no names.
+    return [f'{count} records are named {name!r}' for name, count in Counter(filter(None, names)).items() if count > 1]
+
+
+def _differences(report: Report) -> list[str]:
+    """What the manifest says otherwise: of the files first, of the records only when all could be read."""
+    written, actual = report.manifest, {shard.name: shard for shard in report.shards}
+    entries = {entry['name']: entry for entry in written['shards']}
+    problems = [f'{name} is missing' for name in entries if name not in actual]
+    problems += [f'{name} is not in the manifest' for name in actual if name not in entries]
+    for name in sorted(entries.keys() & actual.keys()):
+        entry = manifest.shard_entry(actual[name], entries[name]['records'])
+        problems += [f'{name} has {key} {entry[key]}, the manifest says {entries[name][key]}'
+                     for key in ('bytes', 'sha256') if entry[key] != entries[name][key]]
+    if report.bad:
+        return problems
+    found = {'num_examples': len(report.names),
+             'list_sha256': hashlib.sha256('\n'.join(report.names).encode()).hexdigest()}
+    if report.names:
+        found |= repair.updated(written, report.names, report.pixels, written['shards'])
+    return problems + [f'{key} is {found[key]}, the manifest says {written[key]}' for key in found
+                       if key in written and found[key] != written[key] and key not in ('shards', 'tool')]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    options = _parser().parse_args(arguments)
+    record_dir, output_dir = Path(options.record_dir), options.output_dir and Path(options.output_dir)
+    status = 0
+    try:
+        splits = tuple(options.splits) or present_splits(record_dir)
+        if not splits:
+            raise ValueError(f'{record_dir} has no records: write some with `python -m datasets.convert`')
+        for split in splits:
+            report = verify(record_dir, split, options.workers or os.cpu_count() or 1)
+            print(report)
+            if not report.sound:
+                status = 1
+                if options.repair:
+                    print(repair.repair(report, output_dir or record_dir))
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='python -m datasets.verify', description=__doc__.split(':')[0],
+                                     epilog='Exit status: 0 all is well, 1 something is bad, 2 nothing could be read.')
+    parser.add_argument('--record_dir', required=True, help='what `python -m datasets.convert` wrote')
+    parser.add_argument('--splits', nargs='+', default=(), help='default: every split that record_dir has')
+    parser.add_argument('--workers', type=positive, help='processes; default one per core')
+    parser.add_argument('--repair', action='store_true', help='write shards of bad splits without the bad records')
+    parser.add_argument('--output_dir', help='a new folder for the repaired splits; default: they replace the old '
+                                             f'ones, which are kept in record_dir/{repair.KEPT}')
+    return parser
+
+
+if __name__ == '__main__':
+    # As an exception, so that temporary files go as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())
