@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from datasets import distort
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -17,6 +19,10 @@ class Augmentation:
 
     `min_resize`, `max_resize` bound the shorter and longer side before that (0 = no resize); `resize_factor` f rounds
     sides up to k f + 1 (0 = off). Sizes are pixels; `pad_value` is the RGB that the backbone sees as nothing.
+
+    `max_aspect_change` above 0 draws the scales of height and width apart, uniformly; `rotation` is in degrees to
+    either side, `blur` the largest sigma in pixels, `brightness`, `contrast` and `saturation` are shares: 0 is off.
+    `pad_center` pads on all sides instead of below and right.
     """
 
     crop_size: tuple[int, int]
@@ -28,6 +34,13 @@ class Augmentation:
     min_resize: int = 0
     max_resize: int = 0
     resize_factor: int = 0
+    max_aspect_change: float = 0.0
+    rotation: float = 0.0
+    blur: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    pad_center: bool = False
 
     def __post_init__(self) -> None:
         if min(self.crop_size) < 1:
@@ -36,6 +49,12 @@ class Augmentation:
             raise ValueError(f'scales {self.min_scale} .. {self.max_scale}: give 0 < min_scale <= max_scale')
         if self.scale_step < 0:
             raise ValueError(f'scale_step is {self.scale_step}: give 0 for uniform scales or a step above 0')
+        if self.max_aspect_change and self.scale_step:
+            raise ValueError(f'max_aspect_change {self.max_aspect_change} draws scales uniformly: give scale_step 0, '
+                             f'not {self.scale_step}')
+        for name in ('max_aspect_change', 'rotation', 'blur', 'brightness', 'contrast', 'saturation'):
+            if getattr(self, name) < 0:
+                raise ValueError(f'{name} is {getattr(self, name)}: give 0 for none of it, or more')
         if (self.max_resize or self.resize_factor) and not self.min_resize:
             raise ValueError('max_resize and resize_factor need min_resize, the least length of the shorter side')
 
@@ -48,12 +67,36 @@ def augment(image: tf.Tensor, label: tf.Tensor, augmentation: Augmentation, igno
         size = resized_to_range(tf.shape(label), augmentation.min_resize, augmentation.max_resize,
                                 augmentation.resize_factor)
         image, label = resize(image, label, size)
-    image, label = resize(image, label, scaled(tf.shape(label), random_scale(augmentation, chance[0])))
+    seeds = tf.stack([tf.constant(seed, tf.int64), number])
+    image, label = resize(image, label, scaled(tf.shape(label), _scale(augmentation, chance[0], seeds)))
+    more = tf.random.stateless_uniform([5], tf.random.experimental.stateless_fold_in(seeds, 1))
+    if augmentation.rotation:
+        image, label = distort.rotate(image, label, augmentation.rotation, more[0], augmentation.pad_value,
+                                      ignore_label)
     image, label = crop(image, label, augmentation.crop_size, chance[1:3])
+    image = _distorted(image, augmentation, more[1:])
     image, label = pad(image, label, augmentation, ignore_label)
     if augmentation.flip:
         image, label = tf.cond(chance[3] < 0.5, lambda: mirrored(image, label), lambda: (image, label))
     return image, label
+
+
+def _scale(augmentation: Augmentation, chance: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """One scale, or one of heights and one of widths."""
+    if not augmentation.max_aspect_change:
+        return random_scale(augmentation, chance)
+    chances = tf.random.stateless_uniform([distort.TRIES, 2], tf.random.experimental.stateless_fold_in(seeds, 2))
+    return distort.scales(augmentation.min_scale, augmentation.max_scale, augmentation.max_aspect_change, chances)
+
+
+def _distorted(image: tf.Tensor, augmentation: Augmentation, chances: tf.Tensor) -> tf.Tensor:
+    """Blurred and recoloured, where that is asked for."""
+    if augmentation.blur:
+        image = distort.blur(image, augmentation.blur, chances[0])
+    if augmentation.brightness or augmentation.contrast or augmentation.saturation:
+        image = distort.recolor(image, augmentation.brightness, augmentation.contrast, augmentation.saturation,
+                                chances[1:])
+    return image
 
 
 def mirrored(image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -112,11 +155,13 @@ def crop(image: tf.Tensor, label: tf.Tensor, crop_size: tuple[int, int], chance:
 
 def pad(image: tf.Tensor, label: tf.Tensor, augmentation: Augmentation, ignore_label: int
         ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Fills below and right up to the crop size with the pad value and the ignore label."""
+    """Fills up to the crop size with the pad value and the ignore label: below and right, or on all sides."""
     height, width = augmentation.crop_size
-    below, right = tf.unstack(augmentation.crop_size - tf.shape(label))
+    missing = augmentation.crop_size - tf.shape(label)
+    above, left = tf.unstack(missing // 2 if augmentation.pad_center else tf.zeros_like(missing))
+    below, right = tf.unstack(missing - tf.stack([above, left]))
     # Padding with zeros around the pad value: tf.pad takes one constant, not one a channel.
     value = tf.constant(augmentation.pad_value, tf.float32)
-    image = tf.pad(image - value, [[0, below], [0, right], [0, 0]]) + value
-    label = tf.pad(label, [[0, below], [0, right]], constant_values=ignore_label)
+    image = tf.pad(image - value, [[above, below], [left, right], [0, 0]]) + value
+    label = tf.pad(label, [[above, below], [left, right]], constant_values=ignore_label)
     return tf.ensure_shape(image, [height, width, 3]), tf.ensure_shape(label, [height, width])
