@@ -25,9 +25,9 @@ from deeplab import flags
 from pretrained import catalog
 from pretrained.catalog import Entry
 from pretrained.download import Unreachable, download
+from pretrained.released import WEIGHTS
 from pretrained.unpack import unpack
 
-WEIGHTS = Path(__file__).parent / 'weights'
 MAX_BYTES = 2 << 30  # of an archive, and of what is in it; the largest has half a gigabyte
 MAX_RATIO = 20  # weights hardly compress
 MARGIN = 1 << 20  # tar's own padding, which does

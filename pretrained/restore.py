@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -131,8 +131,10 @@ def assignment_map(report: Report) -> dict[str, str]:
     return {name: name for name in report.restored}
 
 
-def check_compatible(prefix: str, variables: Mapping[str, Shape]) -> None:
+def check_compatible(prefix: str, variables: Mapping[str, Shape], optional: Collection[str] = ()) -> None:
     """Raises ValueError unless the checkpoint has exactly these model variables; Estimator itself doesn't look.
+
+    It may have those named by `optional` besides: of auxiliary heads, which only training builds.
 
     With other shapes it trains for ever on a restarting session, or exports a model that contradicts its signature.
     """
@@ -140,7 +142,8 @@ def check_compatible(prefix: str, variables: Mapping[str, Shape]) -> None:
     wanted = {name: tuple(shape) for name, shape in variables.items() if name not in TRAINING_STATE}
     available = {name: checkpoint.shapes[name] for name in checkpoint.model_variables()}
     lines = [f'{name} {list(wanted[name])} is not in the checkpoint' for name in wanted if name not in available]
-    lines += [f'{name} {list(available[name])} is only in the checkpoint' for name in available if name not in wanted]
+    lines += [f'{name} {list(available[name])} is only in the checkpoint' for name in available
+              if name not in wanted and name not in optional]
     lines += [f'{name} {_shapes(wanted[name], available[name])}' for name in wanted
               if name in available and wanted[name] != available[name]]
     if lines:

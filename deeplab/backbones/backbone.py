@@ -1,7 +1,7 @@
 """What a backbone is: one frozen record instead of parallel dictionaries."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ class Features(NamedTuple):
 
     output: Any
     taps: Mapping[int, Any]
+    blocks: Sequence[Any] = ()  # of each block its last output before its stride; empty where a family doesn't say
+    fork: Any = None  # what a cascade (ICNet) shares between its resolutions, before it was halved
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Backbone:
     batch_norm: BatchNorm
     output_strides: tuple[int, ...]
     taps: tuple[int, ...] = (4, 8, 16)  # nominal strides that `Features.taps` has
+    # Its released network goes on with fc6 and fc7, in its scope, which nets build as convolutions on `output`.
+    fully_connected: bool = False
 
     @property
     def build(self) -> Callable[..., Features]:

@@ -27,17 +27,21 @@ NETWORK = Network(
 )
 
 
-def mobilenet_v2(images, output_stride, *, depth_multiplier=1.0, divisible_by=None) -> Features:
+def mobilenet_v2(images, output_stride, *, depth_multiplier=1.0, divisible_by=None, blocks=None) -> Features:
     """Channels are rounded to multiples of `divisible_by`: unless given, 8 at depth multiplier 1 and 1 otherwise.
 
-    The released ImageNet checkpoints below 1.0 are rounded to 8, the released DeepLab ones to 1.
+    The released ImageNet checkpoints below 1.0 are rounded to 8, the released DeepLab ones to 1. `blocks` cuts the
+    network behind that many of its 17.
     """
+    if blocks is not None and not 1 <= blocks <= len(NETWORK.blocks):
+        raise ValueError(f'blocks is {blocks}; mobilenet_v2 has 1 to {len(NETWORK.blocks)}')
+    network = NETWORK._replace(blocks=NETWORK.blocks[:blocks])
     minimum = 8 if depth_multiplier == 1.0 else 1
 
     def channels(filters):
         return make_divisible(filters * depth_multiplier, divisible_by or minimum, minimum)
 
-    return walk(NETWORK, channels, images, output_stride)
+    return walk(network, channels, images, output_stride)
 
 
 BACKBONES = (backbone('mobilenet_v2', mobilenet_v2, NETWORK, (1, 2, 4, 8, 16, 32)),)

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
+from deeplab.layers.checkpointing import checkpointed
 from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.strides import plan
 
 
@@ -64,44 +66,65 @@ def _shortcut(identity, projected, depth, stride, normalizer):
     return conv2d(projected, depth, 1, scope='shortcut', stride=stride, normalizer=normalizer, activation=None)
 
 
-def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded_blocks=0) -> Features:
+def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded_blocks=0, width_multiplier=1.0,
+           halve_after=None) -> Features:
     """`multi_grid` multiplies the rates of the units of block 4 and of the cascaded ones (DeepLabv3, section 3.2.1).
 
     `cascaded_blocks` repeats block 4 as block5, block6, ... (section 3.2: 3 times). No released checkpoint has them;
     they live in a scope of their own, `cascade`, so that ImageNet weights still cover the whole backbone.
+
+    `width_multiplier` scales every convolution's filters. `halve_after` = (block, unit), from 1, halves the sides of
+    that unit's output for the units behind it, and leaves the output itself in `Features.fork`.
     """
     units = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
-    widths = [*WIDTHS, *[WIDTHS[-1]] * cascaded_blocks]
+    widths = [int(width * width_multiplier) for width in [*WIDTHS, *[WIDTHS[-1]] * cascaded_blocks]]
     strides = [s for i, n in enumerate(units, 1) for s in [1] * (n - 1) + [2 if i < len(units) else 1]]
     layers = iter(plan([ROOT_STRIDE, *strides], output_stride)[1:])
     grid = _grid(variant, multi_grid)
     preactivated = variant.unit is bottleneck_v2
 
+    forks = []
+
     def block(inputs, index):
-        net, ends = inputs, []
+        net, tap, outputs = inputs, [], []
+        # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
+        tapped = units[index] - (1 if preactivated else 2)
         with tf.variable_scope(f'block{index + 1}'):
             for i in range(units[index]):
                 stride, rate = next(layers)
                 with tf.variable_scope(f'unit_{i + 1}'):
-                    net, end = variant.unit(net, widths[index], stride, rate * (grid[i] if index >= 3 else 1))
-                ends.append(end)
-        # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
-        return net, ends[-1] if preactivated else ends[-2]
+                    net, *end = checkpointed(_unit, net, variant.unit, i == tapped, widths[index], stride,
+                                             rate * (grid[i] if index >= 3 else 1))
+                tap += end
+                if stride == 1:
+                    outputs.append(net)
+                if halve_after is not None and (index + 1, i + 1) == tuple(halve_after):
+                    forks.append(net)
+                    net = resize_bilinear(net, scaled_size(spatial_size(net), 0.5))
+        taps[ROOT_STRIDE << index], = tap
+        blocks.append(outputs[-1])
+        return net
 
-    taps = {}
+    taps, blocks = {}, []
     with slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         with tf.variable_scope(variant.scope):
-            net = _root(images, variant.root, preactivated)
+            net = _root(images, [int(depth * width_multiplier) for depth in variant.root], preactivated)
             for i in range(len(WIDTHS)):
-                net, taps[ROOT_STRIDE << i] = block(net, i)
+                net = block(net, i)
         if cascaded_blocks:
             with tf.variable_scope('cascade'):
                 for i in range(len(WIDTHS), len(units)):
-                    net, _ = block(net, i)
+                    net = block(net, i)
         if preactivated:
             with tf.variable_scope(variant.scope):
                 net = tf.nn.relu(batch_norm(net, scope='postnorm'))
-    return Features(net, {stride: taps[stride] for stride in (4, 8, 16)})
+    return Features(net, {stride: taps[stride] for stride in (4, 8, 16)}, blocks, *forks)
+
+
+def _unit(inputs, unit, tapped, *arguments):
+    """The outputs of a unit that somebody uses."""
+    net, end = unit(inputs, *arguments)
+    return (net, end) if tapped else (net,)
 
 
 def _root(images, filters, preactivated):
@@ -150,6 +173,8 @@ BACKBONES = (
     *_v1('resnet_v1_18', lite_bottleneck_v1, (2, 2, 2, 2), MID_GREY, (16, 16, 32)),
     *_v1('resnet_v1_50', bottleneck_v1, (3, 4, 6, 3), MEAN_RGB.mean, (64, 64, 128)),
     *_v1('resnet_v1_101', bottleneck_v1, (3, 4, 23, 3), MEAN_RGB.mean, (64, 64, 128)),
+    *_v1('resnet_v1_152', bottleneck_v1, (3, 8, 36, 3), MEAN_RGB.mean, (64, 64, 128)),
+    _v1('resnet_v1_269', bottleneck_v1, (3, 30, 48, 8), MEAN_RGB.mean, (64, 64, 128))[1],  # PSPNet's deepest
     _v2('resnet_v2_50', (3, 4, 6, 3)),
     _v2('resnet_v2_101', (3, 4, 23, 3)),
     _v2('resnet_v2_152', (3, 8, 36, 3)),

@@ -16,7 +16,7 @@ def batch_norm(inputs, *, mode, decay, epsilon, decay_override=None, scope='Batc
     """Batch norm with gamma and beta; see `model_scope` for the modes.
 
     In mode 'train' the moving averages' updates go to UPDATE_OPS, the variance with Bessel's correction (as the fused
-    kernel returns it). Under a distribution strategy each replica updates its own copy, and they are read as a mean.
+    kernel returns it). Of several replicas they move towards the mean of the statistics: see `update_over_replicas`.
     """
     channels = [inputs.shape.as_list()[-1]]
     with tf.variable_scope(scope):
@@ -30,14 +30,53 @@ def batch_norm(inputs, *, mode, decay, epsilon, decay_override=None, scope='Batc
         outputs, mean, variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon, is_training=True)
         momentum = 1.0 - (decay if decay_override is None else decay_override)
         for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
-            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, moving.assign_sub((moving - batch) * momentum))
+            if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+                tf.add_to_collection(_pending(), (moving, batch, momentum))
+            else:
+                tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(moving, batch, momentum))
         return outputs
 
 
 def _moving_average(name, shape, initializer):
-    return slim.model_variable(
-        name, shape, initializer=initializer, trainable=False,
-        synchronization=tf.VariableSynchronization.ON_READ, aggregation=tf.VariableAggregation.MEAN)
+    return slim.model_variable(name, shape, initializer=initializer, trainable=False)
+
+
+def _move(moving, batch, momentum):
+    return moving.assign_sub((moving - batch) * momentum)
+
+
+def _pending() -> str:
+    """The collection of this replica's updates that wait for the other replicas."""
+    replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
+    return f'deeplab/moving_averages/{replica}'
+
+
+def pending_updates() -> list:
+    """The collection itself; a layer that is built once more for its gradient must not stay in it."""
+    return tf.get_collection_ref(_pending())
+
+
+def update_over_replicas() -> list[tf.Operation]:
+    """The updates of all moving averages by the replicas' mean statistics, in the order of the layers.
+
+    Every replica then has the same averages, so a checkpoint holds them bit by bit. One merge call for all layers: in
+    between, the other replicas' threads would meet the argument scopes that this one has open.
+    """
+    pending = list(pending_updates())
+    if not pending:
+        return []
+    averages, batches, momenta = zip(*pending, strict=True)
+    replica = tf.distribute.get_replica_context()
+    return [replica.merge_call(_update_all, args=(list(averages), list(batches)), kwargs={'momenta': momenta})]
+
+
+def _update_all(strategy, averages, batches, momenta):
+    means = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.MEAN, list(zip(batches, averages, strict=True)))
+    done: dict[str, tf.Operation] = {}  # of each average the latest update; several batches of a step come in turn
+    for average, mean, momentum in zip(averages, means, momenta, strict=True):
+        with tf.control_dependencies([done[average.name]] if average.name in done else []):
+            done[average.name] = strategy.extended.update(average, _move, args=(mean, momentum))
+    return tf.group(*done.values())
 
 
 def biases(inputs):
@@ -78,6 +117,25 @@ def depthwise_conv2d(inputs, kernel_size, *, scope, initializer, stride=1, rate=
         return _finish(outputs, normalizer, activation)
 
 
+def conv2d_transpose(inputs, filters, kernel_size, *, scope, initializer, size, stride=2, normalizer=batch_norm,
+                     activation=tf.nn.relu):
+    """Transposed convolution to the spatial `size`, that of the features which SAME striding made the inputs from."""
+    with tf.variable_scope(scope):
+        weights = slim.model_variable(
+            'weights', [*_pair(kernel_size), filters, inputs.shape.as_list()[-1]], initializer=initializer)
+        shape = tf.stack([tf.shape(inputs)[0], *size, filters])
+        outputs = tf.nn.conv2d_transpose(inputs, weights, shape, [1, stride, stride, 1], 'SAME')
+        outputs.set_shape([inputs.shape[0], *(side if isinstance(side, int) else None for side in size), filters])
+        return _finish(outputs, normalizer, activation)
+
+
+def prelu(inputs, *, scope='prelu', initial=0.25):
+    """max(x, 0) + a min(x, 0) with a learnt slope per channel (He et al., 2015, arXiv:1502.01852, section 2.1)."""
+    with tf.variable_scope(scope):
+        slope = slim.model_variable('alpha', [inputs.shape.as_list()[-1]], initializer=tf.constant_initializer(initial))
+        return tf.nn.relu(inputs) - slope * tf.nn.relu(-inputs)
+
+
 def separable_conv2d(inputs, filters, *, scope, depthwise_initializer, pointwise_initializer, kernel_size=3, stride=1,
                      rate=1, padding='SAME', depthwise_activation=tf.nn.relu, activation=tf.nn.relu):
     """`<scope>_depthwise` then `<scope>_pointwise`, each with batch norm and an activation of its own."""
@@ -88,8 +146,14 @@ def separable_conv2d(inputs, filters, *, scope, depthwise_initializer, pointwise
                   activation=activation)
 
 
-def dropout(inputs, rate: float, *, training: bool, scope: str):
-    """Dropout by (graph seed, scope, global step, replica) alone, so that a resumed run repeats its masks."""
+@slim.add_arg_scope
+def dropout(inputs, rate: float, *, training: bool, scope: str, spatial: bool = False, part: tuple[int, int] = (0, 1)):
+    """Dropout by (graph seed, scope, global step, replica, part) alone, so that a resumed run repeats its masks.
+
+    `part` (i, n) is the i-th of n micro-batches; `model_scope` sets it.
+
+    `spatial` drops whole channels (Tompson et al., 2015, arXiv:1411.4280, section 3.2).
+    """
     if not training or rate == 0:
         return inputs
     parent = tf.get_variable_scope().name
@@ -97,10 +161,11 @@ def dropout(inputs, rate: float, *, training: bool, scope: str):
     layer = zlib.crc32(name.encode()) ^ (tf.get_default_graph().seed or 0)
     replicas = tf.distribute.get_replica_context()
     step = tf.cast(tf.train.get_or_create_global_step(), tf.int64) * replicas.num_replicas_in_sync
-    step += tf.cast(replicas.replica_id_in_sync_group, tf.int64)
+    step = (step + tf.cast(replicas.replica_id_in_sync_group, tf.int64)) * part[1] + part[0]
     with tf.name_scope(scope):
         return tf.nn.experimental.stateless_dropout(
-            inputs, rate, seed=tf.stack([tf.constant(layer, tf.int64), step]), rng_alg='philox')
+            inputs, rate, seed=tf.stack([tf.constant(layer, tf.int64), step]), rng_alg='philox',
+            noise_shape=[tf.shape(inputs)[0], 1, 1, inputs.shape.as_list()[-1]] if spatial else None)
 
 
 def _pair(value):

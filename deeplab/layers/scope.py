@@ -1,17 +1,30 @@
 """The one outermost scope of a model."""
 
+import contextlib
+
 from deeplab.compat import slim
-from deeplab.layers import conv
+from deeplab.layers import checkpointing, conv
 
 
-def model_scope(training: bool, batch_norm: str = 'train', decay: float | None = None):
+def model_scope(training: bool, batch_norm: str = 'train', decay: float | None = None, recompute: bool = False,
+                part: tuple[int, int] = (0, 1)):
     """Context manager that sets the batch-norm mode of everything built inside; open it once, outermost.
 
     `batch_norm` says what training does: 'train' uses batch statistics and updates the moving ones; 'freeze_statistics'
     uses the moving statistics as they are and still trains gamma and beta; 'freeze' doesn't train those either. Without
     `training` the moving statistics are used and no update exists. `decay` replaces every decay of backbone and head.
+    `recompute` says whether checkpointed blocks are computed again for their gradient; `part` (i, n), that this is the
+    i-th of n micro-batches.
     """
     if batch_norm not in conv.BATCH_NORM_MODES:
         raise ValueError(f'batch_norm is {batch_norm!r}; choose one of {", ".join(conv.BATCH_NORM_MODES)}')
     mode = batch_norm if training or batch_norm == 'freeze' else 'freeze_statistics'
-    return slim.arg_scope([conv.batch_norm], mode=mode, decay_override=decay)
+    return _arguments(mode, decay, training and recompute, part)
+
+
+@contextlib.contextmanager
+def _arguments(mode, decay, recompute, part):
+    with slim.arg_scope([conv.batch_norm], mode=mode, decay_override=decay), \
+            slim.arg_scope([checkpointing.checkpointed], enabled=recompute), \
+            slim.arg_scope([conv.dropout], part=part):
+        yield

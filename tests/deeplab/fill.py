@@ -24,7 +24,7 @@ def value(name: str, shape, rule: str = 'A') -> np.ndarray:
         result = (1.0 + 0.1 * noise) * {'A': 1.0, 'B': 0.75}[rule]
     elif leaf == 'moving_variance':
         result = 1.0 + 0.1 * np.abs(noise)
-    elif leaf in ('beta', 'moving_mean', 'biases'):
+    elif leaf in ('beta', 'moving_mean', 'biases', 'alpha'):
         result = 0.1 * noise
     else:
         raise ValueError(f'no fill rule for {name}')

@@ -18,6 +18,7 @@ CHANGES_WITH_STRIDE = {
     'mobilenet_v3_small_seg': 'the same, and it gains a residual connection where its stride is removed',
     'nas_pnasnet': 'its channels depend on the output stride',
     'nas_hnasnet': 'it has one output stride',
+    'none': 'its features are the pixels, whatever the stride',
 }
 # 2^k + 1 pixels: strided samples and corners coincide whatever the output stride.
 SIZE = 65
@@ -36,7 +37,7 @@ def test_dense_features_subsampled_are_those_at_a_larger_stride(name):
         images, features, variables = tf.constant(fill.images(SIZE, SIZE), tf.float32), {}, []
         for output_stride in STRIDES:
             with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-                output, taps = BACKBONES[name].build(images, output_stride)
+                output, taps, *_ = BACKBONES[name].build(images, output_stride)
             features[output_stride] = {STRIDES[-1]: output, **taps}
             variables.append([v.op.name for v in tf.global_variables()])
         assert all(v.startswith(BACKBONES[name].scope + '/') for v in variables[0]) and variables == [variables[0]] * 3

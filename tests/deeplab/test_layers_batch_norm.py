@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deeplab.compat import estimator, slim, tensorflow, tf
-from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm
+from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm, update_over_replicas
 from deeplab.layers.scope import model_scope
 from tests.replicas import in_fresh_process, run_config
 
@@ -103,9 +103,8 @@ def replica_model(features, labels, mode):
     """One batch norm whose statistics are all that training changes."""
     y = build(features, training=mode == estimator.ModeKeys.TRAIN)
     loss = 0.0 * tf.reduce_sum(y)
-    with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-        train_op = tf.train.GradientDescentOptimizer(0.0).minimize(loss, tf.train.get_or_create_global_step())
-    return estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+    train_op = tf.train.GradientDescentOptimizer(0.0).minimize(loss, tf.train.get_or_create_global_step())
+    return estimator.EstimatorSpec(mode, loss=loss, train_op=tf.group(train_op, *update_over_replicas()))
 
 
 def replica_input():

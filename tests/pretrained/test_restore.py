@@ -172,6 +172,7 @@ def test_a_resumed_checkpoint_must_be_of_exactly_this_model(checkpoint):
     restore.check_compatible(checkpoint, model)
     restore.check_compatible(checkpoint, {**model, 'global_step': ()})
     del model['extra/weights']
+    restore.check_compatible(checkpoint, model, optional=['extra/weights', 'another/weights'])
     with pytest.raises(ValueError) as error:
         restore.check_compatible(checkpoint, {**model, 'logits/semantic/biases': (11,), 'decoder/weights': (2, 3)})
     message = str(error.value)

@@ -1,0 +1,136 @@
+"""DenseNet with bottlenecks (Huang et al., 2017, arXiv:1608.06993, table 1), dilated for dense prediction.
+
+DenseNet-121 is the default; 169 has blocks 6, 12, 32, 32, 201 has 6, 12, 48, 32, and 264 has 6, 12, 64, 48. The options
+are those of seed 003's from-scratch nets; what it calls dense30 has blocks 6, 8, 8, 8.
+"""
+
+from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
+from deeplab.compat import slim, tf
+from deeplab.layers.checkpointing import checkpointed
+from deeplab.layers.conv import batch_norm, conv2d
+from deeplab.layers.squeeze import squeeze_excite
+from deeplab.strides import plan
+
+ROOT_STRIDE = 4
+BOTTLENECK = 4  # a layer's 1x1 convolution has this many times the growth rate
+STEM = (64, 64, 128)  # filters of the three 3x3 convolutions
+RESIDUAL_REDUCTION = 4
+
+
+def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compression=0.5, stem='7x7',
+             later_pooling=True, dilations=None, squeeze_ratio=0, transition='pool', transition_squeeze_ratio=0,
+             ) -> Features:
+    """`blocks`: layers of each, all of growth rate `growth`; a transition keeps the share `compression` of channels.
+
+    `stem` is '7x7' or '3x3' (three of them, and a 2x2 pooling). Where the output stride takes a transition's stride,
+    its pooling averages the pixels that it would have, or, without `later_pooling`, is left out. `dilations`, one for
+    each block, replace those that follow from the output stride. A squeeze ratio gates a layer's new maps, or a
+    transition; 0 is off. `transition` is 'pool' or 'residual': a strided bottleneck beside a projection.
+
+    ValueError for a choice there isn't, or another number of dilations than of blocks.
+    """
+    transit = _choose('transition', transition, {'pool': _pooled_transition, 'residual': _residual_transition})
+    root = _choose('stem', stem, {'7x7': _root_7x7, '3x3': _root_3x3})
+    if dilations is not None and len(dilations) != len(blocks):
+        raise ValueError(f'dilations are {list(dilations)}; there are {len(blocks)} blocks')
+    # A block and the transition behind it, in turn.
+    layers = plan([ROOT_STRIDE, *[1, 2] * (len(blocks) - 1), 1], output_stride)[1:]
+    rates = dilations or [rate for _, rate in layers[::2]]
+    outputs = []
+    # Pre-activation: a convolution has no bias, because a batch norm follows sooner or later. The seed's have one.
+    with tf.variable_scope('densenet'), slim.arg_scope(
+            [conv2d], initializer=slim.variance_scaling_initializer(factor=2.0), normalizer=None, activation=None):
+        net = root(images, growth)
+        for i, count in enumerate(blocks):
+            with tf.variable_scope(f'block{i + 1}'):
+                net = _block(net, count, growth, rates[i], squeeze_ratio)
+            outputs.append(net)
+            if i + 1 < len(blocks):
+                stride, rate = layers[2 * i + 1]
+                with tf.variable_scope(f'transition{i + 1}'):
+                    net = transit(net, int(net.shape.as_list()[-1] * compression), stride, rate, later_pooling,
+                                  transition_squeeze_ratio)
+        net = _activated(net, 'postnorm')
+    return Features(net, {ROOT_STRIDE << i: each for i, each in enumerate(outputs[:-1])}, outputs)
+
+
+def _choose(option, name, choices):
+    if name not in choices:
+        raise ValueError(f'{option} is {name!r}; choose one of {", ".join(choices)}')
+    return choices[name]
+
+
+def _root_7x7(images, growth):
+    net = conv2d(images, 2 * growth, 7, scope='conv1', stride=2, padding='FIXED', normalizer=batch_norm,
+                 activation=tf.nn.relu)
+    return tf.nn.max_pool2d(net, 3, 2, 'SAME')
+
+
+def _root_3x3(images, _):
+    """As in deep ResNet stems; the seed has neither batch norm nor ReLU between the three, nor behind its 7x7."""
+    net = images
+    for i, (filters, stride) in enumerate(zip(STEM, (2, 1, 1), strict=True), 1):
+        net = conv2d(net, filters, 3, scope=f'conv1_{i}', stride=stride, padding='FIXED', normalizer=batch_norm,
+                     activation=tf.nn.relu)
+    return tf.nn.max_pool2d(net, 2, 2, 'SAME')
+
+
+def _block(net, count, growth, rate, squeeze_ratio):
+    for i in range(count):
+        with tf.variable_scope(f'layer{i + 1}'):
+            net = tf.concat([net, checkpointed(_layer, net, growth, rate, squeeze_ratio)], 3)
+    return net
+
+
+def _layer(inputs, growth, rate, squeeze_ratio):
+    """The `growth` maps that a layer adds."""
+    net = conv2d(_activated(inputs, 'preact1'), BOTTLENECK * growth, 1, scope='conv1')
+    net = conv2d(_activated(net, 'preact2'), growth, 3, scope='conv2', rate=rate)
+    return squeeze_excite(net, squeeze_ratio, scope='squeeze_excite') if squeeze_ratio else net
+
+
+def _activated(inputs, scope):
+    return tf.nn.relu(batch_norm(inputs, scope=scope))
+
+
+def _pooled_transition(inputs, filters, stride, rate, later_pooling, squeeze_ratio):
+    net = conv2d(_activated(inputs, 'preact'), filters, 1, scope='conv')
+    if stride > 1:
+        net = tf.nn.avg_pool2d(net, 2, stride, 'SAME')
+    elif later_pooling and rate == 1:
+        net = tf.nn.avg_pool2d(net, 2, 1, 'SAME')
+    elif later_pooling:
+        net = _average_of_pairs(_average_of_pairs(net, rate, 1), rate, 2)
+    return squeeze_excite(net, squeeze_ratio, scope='squeeze_excite') if squeeze_ratio else net
+
+
+def _average_of_pairs(inputs, rate, axis):
+    """2-wide average pooling with stride 1, dilated; at the far edge, as in TensorFlow, of what is inside alone."""
+    if axis == 1:
+        shifted = tf.concat([inputs[:, rate:], inputs[:, -rate:]], 1)
+    else:
+        shifted = tf.concat([inputs[:, :, rate:], inputs[:, :, -rate:]], 2)
+    shifted.set_shape(inputs.shape)
+    return (inputs + shifted) / 2
+
+
+def _residual_transition(inputs, filters, stride, rate, _, squeeze_ratio):
+    """Seed 003's: a bottleneck whose 3x3 convolution has the stride, gated, and added to a strided projection."""
+    inner = filters // RESIDUAL_REDUCTION
+    net = conv2d(_activated(inputs, 'preact1'), inner, 1, scope='conv1')
+    net = conv2d(_activated(net, 'preact2'), inner, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED')
+    net = conv2d(_activated(net, 'preact3'), filters, 1, scope='conv3')
+    net = squeeze_excite(net, squeeze_ratio, scope='squeeze_excite') if squeeze_ratio else net
+    if stride == 1 and inputs.shape.as_list()[-1] == filters:
+        return net + inputs
+    return net + conv2d(_activated(inputs, 'shortcut_preact'), filters, 1, scope='shortcut', stride=stride)
+
+
+# The seed's own mean, which is ImageNet's: it subtracts (104, 116, 122) from BGR. It pads with 255, the value of its
+# ignored label (before its "newbaseline" with 11); here padding is what the net sees as nothing.
+PIXELS = Pixels(mean=(122.0, 116.0, 104.0), scale=1.0)
+
+BACKBONES = (
+    Backbone(name='densenet', walk=densenet, scope='densenet', pixels=PIXELS, pad_value=PIXELS.mean,
+             batch_norm=BatchNorm(decay=0.997, epsilon=1e-5), output_strides=(4, 8, 16, 32)),
+)

@@ -1,0 +1,35 @@
+"""Average pooling to a fixed number of bins (PSPNet, arXiv:1612.01105, section 3.2), for maps of any size."""
+
+from deeplab.compat import tf
+from deeplab.layers.resize import resize_bilinear, spatial_size
+
+
+def pool_to_bins(features, bins: int):
+    """Averages of `[N, h, w, C]` over `bins` x `bins` cells: `[N, bins, bins, C]`.
+
+    Cell i covers rows floor(i h / bins) to ceil((i + 1) h / bins), as adaptive pooling does; cells of maps smaller than
+    `bins` overlap. Where h is a multiple of `bins`, as in the papers' crops, it is pooling with a stride of h / bins.
+    """
+    (rows, heights), (columns, widths) = (_cells(size, bins) for size in spatial_size(features))
+    sums = tf.einsum('ih,nhwc->niwc', tf.cast(rows, features.dtype), features)
+    sums = tf.einsum('jw,niwc->nijc', tf.cast(columns, features.dtype), sums)
+    pooled = sums / tf.cast(heights[:, tf.newaxis] * widths, features.dtype)[..., tf.newaxis]
+    pooled.set_shape([features.shape[0], bins, bins, features.shape[-1]])
+    return pooled
+
+
+def _cells(size, bins):
+    """(which of `size` positions each cell covers [bins, size], how many [bins])."""
+    cell, position = tf.range(bins)[:, tf.newaxis], tf.range(size)
+    first, end = cell * size // bins, -(-(cell + 1) * size // bins)
+    return (position >= first) & (position < end), tf.squeeze(end - first, 1)
+
+
+def pyramid(features, bins, branch=tf.identity):
+    """Of each number of bins `branch(pooled)`, enlarged to the size of `features`: a list."""
+    size = spatial_size(features)
+    outputs = []
+    for number in bins:
+        with tf.variable_scope(f'bins_{number}'):
+            outputs.append(resize_bilinear(branch(pool_to_bins(features, number)), size))
+    return outputs
