@@ -19,8 +19,8 @@ LOGIT_STRIDES = (1, 2, 4, 8, 16, 32, 64)
 def outputs(run: Run, images: tf.Tensor, scales: Sequence[float], *, training: bool, output_stride: int) -> Outputs:
     """Outputs of the run's net for images [N,H,W,3] (0..255); no scales, and 1 alone, are the net itself.
 
-    With several scales the logits are merged, and those of each scale are in `aux` with loss weight 1. Needs an open
-    `model_scope`; all scales share the variables.
+    With several scales the logits are merged, and those of each scale are in `aux`, all with the net's loss weight.
+    Needs an open `model_scope`; all scales share the variables.
     """
     if tuple(scales) in ((), (1.0,)):
         return _net(run, images, run.net_options, training, output_stride)
@@ -34,10 +34,11 @@ def outputs(run: Run, images: tf.Tensor, scales: Sequence[float], *, training: b
     size = _grid(images, max(found), found[max(found)].logits)
     logits = {scale: resize.resize_bilinear(tf.cast(each.logits, tf.float32), size) for scale, each in found.items()}
     aux = {f'{name}_{scale:g}': value for scale, each in found.items() for name, value in each.aux.items()}
+    weight = found[scales[0]].weight
     if len(found) == 1:
-        return Outputs(logits[scales[0]], aux)
+        return Outputs(logits[scales[0]], aux, weight)
     merged = MERGES[run.recipe.model.merge_method](tf.stack(list(logits.values())), axis=0)
-    return Outputs(merged, aux | {f'logits_{scale:.2f}': (each, 1.0) for scale, each in logits.items()})
+    return Outputs(merged, aux | {f'logits_{scale:.2f}': (each, weight) for scale, each in logits.items()}, weight)
 
 
 def scaled(images: tf.Tensor, scale: float) -> tf.Tensor:

@@ -1,25 +1,27 @@
 """The decoder of DeepLabv3+ (Chen et al., 2018): low-level features refine the output of the context module."""
 
+import functools
+
 from deeplab.compat import tf
 from deeplab.layers.context import head_separable_conv2d, xavier
 from deeplab.layers.conv import biases, conv2d
 from deeplab.layers.resize import resize_bilinear, scaled_size
 
-PROJECTION_FILTERS = 48
 
-
-def decode(features, taps, image_size, strides, *, filters, separable, sum_merge, is_logits, activation):
+def decode(features, taps, image_size, strides, *, filters, separable, sum_merge, is_logits, activation,
+           low_level_filters=48, convs=2, kernel_size=3):
     """Refines `features` with the taps of `strides` in turn (descending), ending at size `image_size` / last stride.
 
     With `sum_merge` the projected tap and one convolution of the features are added; otherwise both are concatenated
-    and go through two convolutions. `is_logits` makes both summands 1x1 convolutions with biases and no activation.
+    and go through `convs` convolutions (section 4.1 and table 2 of the paper). `is_logits` makes both summands 1x1
+    convolutions with biases and no activation.
     """
-    merge = _sum_merge if sum_merge else _concat_merge
+    merge = _sum_merge if sum_merge else functools.partial(_concat_merge, convs=convs, kernel_size=kernel_size)
     projection = {'normalizer': biases, 'activation': None} if is_logits else {'activation': activation}
     with tf.variable_scope('decoder'):
         for stage, stride in enumerate(strides):
             suffix = f'_{stage}' if stage else ''
-            low_level = conv2d(taps[stride], filters if sum_merge else PROJECTION_FILTERS, 1,
+            low_level = conv2d(taps[stride], filters if sum_merge else low_level_filters, 1,
                                scope=f'feature_projection0{suffix}', initializer=xavier(), **projection)
             size = scaled_size(image_size, 1 / stride)
             pair = [resize_bilinear(net, size) for net in (features, low_level)]
@@ -40,16 +42,17 @@ def _sum_merge(features, low_level, filters, suffix, *, separable, is_logits, ac
     return features + low_level
 
 
-def _concat_merge(features, low_level, filters, suffix, *, separable, is_logits, activation):
+def _concat_merge(features, low_level, filters, suffix, *, separable, is_logits, activation, convs, kernel_size):
     if is_logits:
         raise ValueError('decoder_output_is_logits needs decoder_use_sum_merge')
     net = tf.concat([features, low_level], 3)
     if separable:
-        for i in range(2):
-            net = head_separable_conv2d(net, filters, scope=f'decoder_conv{i}{suffix}', activation=activation)
+        for i in range(convs):
+            net = head_separable_conv2d(net, filters, scope=f'decoder_conv{i}{suffix}', kernel_size=kernel_size,
+                                        activation=activation)
         return net
     with tf.variable_scope(f'decoder_conv0{suffix}'):
-        for i in (1, 2):
-            net = conv2d(net, filters, 3, scope=f'decoder_conv0{suffix}_{i}', initializer=xavier(),
+        for i in range(1, convs + 1):
+            net = conv2d(net, filters, kernel_size, scope=f'decoder_conv0{suffix}_{i}', initializer=xavier(),
                          activation=activation)
     return net

@@ -2,13 +2,15 @@
 
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.decoder import decode
-from deeplab.nets.head import Head, Outputs, head_scope, takes_options_of
+from deeplab.nets.head import Head, head_scope, takes_options_of
+from deeplab.nets.net import Outputs
 
 
 @takes_options_of(Head)
 def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
                   decoder_output_stride=(4,), decoder_filters=256, decoder_use_separable_conv=True,
-                  decoder_use_sum_merge=False, decoder_output_is_logits=False, **options) -> Outputs:
+                  decoder_use_sum_merge=False, decoder_output_is_logits=False, decoder_low_level_filters=48,
+                  decoder_convs=2, decoder_kernel_size=3, **options) -> Outputs:
     """Logits at the last of `decoder_output_stride` (descending) of float images `[N, H, W, 3]` in 0..255.
 
     With `decoder_output_is_logits` the decoder has as many filters as there are classes, whatever `decoder_filters` is.
@@ -21,7 +23,8 @@ def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, bac
         net = decode(net, features.taps, spatial_size(images), decoder_output_stride,
                      filters=num_classes if decoder_output_is_logits else decoder_filters,
                      separable=decoder_use_separable_conv, sum_merge=decoder_use_sum_merge,
-                     is_logits=decoder_output_is_logits, activation=head.activation)
+                     is_logits=decoder_output_is_logits, activation=head.activation,
+                     low_level_filters=decoder_low_level_filters, convs=decoder_convs, kernel_size=decoder_kernel_size)
         return Outputs(net if decoder_output_is_logits else head.logits(net, num_classes, output_stride), {})
 
 

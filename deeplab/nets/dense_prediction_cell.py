@@ -1,7 +1,8 @@
 """The Dense Prediction Cell (Chen et al., 2018, arXiv:1809.04184): a searched context module, given as data.
 
 A cell is a list of operations. Each has `op` and `input` (-1: the backbone's features, else the index of an earlier
-operation); `conv` also has `kernel` and `rate` (height, width; at output stride 16), `pyramid_pooling` has `grid_size`.
+operation); `conv` also has `kernel` and `rate` (height, width; at output stride 16), `pyramid_pooling` has `grid_size`,
+or as in seed 004 `kernel` (height, width in feature cells) and `target_size_factor`.
 """
 
 import json
@@ -14,9 +15,10 @@ from deeplab.layers.conv import conv2d, dropout
 from deeplab.layers.resize import resize_bilinear, scaled_dimension, spatial_size
 
 CELLS = Path(__file__).parent / 'cells'
-FILTERS = 256
-RATES_STRIDE = 16  # the output stride that a cell's rates are meant for
-FIELDS = {'conv': {'op', 'input', 'kernel', 'rate'}, 'pyramid_pooling': {'op', 'input', 'grid_size'}}
+FIELDS = {
+    'conv': ({'op', 'input', 'kernel', 'rate'},),
+    'pyramid_pooling': ({'op', 'input', 'grid_size'}, {'op', 'input', 'kernel', 'target_size_factor'}),
+}
 
 
 def load_cell(cell: str | Sequence[Mapping]) -> list[dict]:
@@ -36,17 +38,22 @@ def load_cell(cell: str | Sequence[Mapping]) -> list[dict]:
         fields = FIELDS.get(operation.get('op'))
         if fields is None:
             raise ValueError(f'{source}: operation {i} is {operation.get("op")!r}; choose one of {", ".join(FIELDS)}')
-        if set(operation) != fields:
-            raise ValueError(f'{source}: operation {i} has {sorted(operation)}; it needs {sorted(fields)}')
+        if set(operation) not in fields:
+            forms = ' or '.join(str(sorted(form)) for form in fields)
+            raise ValueError(f'{source}: operation {i} has {sorted(operation)}; it needs {forms}')
         if not -1 <= operation['input'] < i:
             raise ValueError(f'{source}: operation {i} has input {operation["input"]}; it may be -1 to {i - 1}')
     return [dict(operation) for operation in operations]
 
 
-def dense_prediction_cell(features, cell, output_stride, *, image_pooling_crop_size, dropout_rate, training):
-    """`[N, h, w, channels]` -> `[N, h, w, 256]`: all branches, concatenated and projected."""
-    if RATES_STRIDE % output_stride:
-        raise ValueError(f'a dense prediction cell needs an output stride that divides {RATES_STRIDE}, '
+def dense_prediction_cell(features, cell, output_stride, *, rates_stride, filters, concat_filters,
+                          image_pooling_crop_size, dropout_rate, training):
+    """`[N, h, w, channels]` -> `[N, h, w, concat_filters]`: all branches, of `filters`, concatenated and projected.
+
+    The cell's rates are meant for output stride `rates_stride`, and multiplied for smaller ones.
+    """
+    if rates_stride % output_stride:
+        raise ValueError(f'a dense prediction cell needs an output stride that divides {rates_stride}, '
                          f'not {output_stride}')
     size = spatial_size(features)
     if image_pooling_crop_size is not None:
@@ -56,26 +63,33 @@ def dense_prediction_cell(features, cell, output_stride, *, image_pooling_crop_s
         for i, operation in enumerate(load_cell(cell)):
             net = features if operation['input'] < 0 else branches[operation['input']]
             if operation['op'] == 'conv':
-                net = _convolution(net, operation, f'branch{i}', RATES_STRIDE // output_stride)
+                net = _convolution(net, operation, filters, f'branch{i}', rates_stride // output_stride)
             else:
-                net = _pyramid_pooling(net, operation, f'branch{i}', size)
+                net = _pyramid_pooling(net, operation, filters, f'branch{i}', size)
             branches.append(net)
+        # Seed 004 drops out once more behind the projection; the released code doesn't.
         net = dropout(tf.concat(branches, 3), dropout_rate, training=training, scope='concat_projection_dropout')
-        return conv2d(net, FILTERS, 1, scope='concat_projection', initializer=xavier())
+        return conv2d(net, concat_filters, 1, scope='concat_projection', initializer=xavier())
 
 
-def _convolution(net, operation, scope, multiplier):
+def _convolution(net, operation, filters, scope, multiplier):
     kernel = operation['kernel']
     if kernel in (1, [1, 1]):
-        return conv2d(net, FILTERS, 1, scope=scope, initializer=xavier())
+        return conv2d(net, filters, 1, scope=scope, initializer=xavier())
     rate = [side * multiplier for side in operation['rate']]
-    return head_separable_conv2d(net, FILTERS, scope=scope, rate=rate, kernel_size=kernel)
+    # Seed 004 has one more 1x1 convolution here, and no activation between depthwise and pointwise one.
+    return head_separable_conv2d(net, filters, scope=scope, rate=rate, kernel_size=kernel)
 
 
-def _pyramid_pooling(net, operation, scope, size):
-    """Averages over windows of 1 / grid_size of the features, overlapping at stride 1."""
-    if any(not isinstance(side, int) for side in size):
+def _pyramid_pooling(net, operation, filters, scope, size):
+    """Averages over windows of 1 / grid_size of the features at stride 1, or of `kernel` cells side by side."""
+    if 'kernel' in operation:
+        # What target_size_factor enlarges by is what brings the averages back to the features' size.
+        window = strides = operation['kernel']
+    elif any(not isinstance(side, int) for side in size):
         raise ValueError('pyramid_pooling needs images of a known size, or image_pooling_crop_size')
-    window = [scaled_dimension(side, 1 / parts) for side, parts in zip(size, operation['grid_size'], strict=True)]
-    pooled = tf.nn.avg_pool2d(net, [1, *window, 1], 1, 'VALID')
-    return resize_bilinear(conv2d(pooled, FILTERS, 1, scope=scope, initializer=xavier()), spatial_size(net))
+    else:
+        window = [scaled_dimension(side, 1 / parts) for side, parts in zip(size, operation['grid_size'], strict=True)]
+        strides = (1, 1)
+    pooled = tf.nn.avg_pool2d(net, [1, *window, 1], [1, *strides, 1], 'VALID')
+    return resize_bilinear(conv2d(pooled, filters, 1, scope=scope, initializer=xavier()), spatial_size(net))

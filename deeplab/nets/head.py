@@ -6,20 +6,12 @@ Options have the names of the released code's flags; scopes are at top level, as
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from deeplab.compat import slim, tf
 from deeplab.layers.context import atrous_pyramid, image_pooling, quantized_sigmoid, xavier
 from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
 from deeplab.layers.resize import scaled_size, spatial_size
 from deeplab.nets.dense_prediction_cell import dense_prediction_cell
-
-
-class Outputs(NamedTuple):
-    """`logits` float32 `[N, h, w, C]` at logit resolution; `aux`: {name: (logits, loss weight)}."""
-
-    logits: Any
-    aux: Mapping[str, Any]
 
 
 def takes_options_of(constructor: Callable) -> Callable[[Callable], Callable]:
@@ -58,6 +50,8 @@ class Head:
     aspp_with_squeeze_and_excitation: bool = False
     aspp_convs_filters: int = 256
     dense_prediction_cell: str | Sequence[Mapping] | None = None  # operations, a JSON file, or a name: in place of ASPP
+    cell_filters: int = 256  # of each of its branches
+    cell_concat_filters: int = 256  # of the projection behind them
     image_se_uses_qsigmoid: bool = False
     logits_kernel_size: int = 1
     use_bounded_activation: bool = False
@@ -73,8 +67,9 @@ class Head:
             return features
         if self.dense_prediction_cell is not None:
             return dense_prediction_cell(
-                features, self.dense_prediction_cell, output_stride, training=training, dropout_rate=self.dropout,
-                image_pooling_crop_size=self.image_pooling_crop_size)
+                features, self.dense_prediction_cell, output_stride, rates_stride=self.atrous_rates_stride,
+                filters=self.cell_filters, concat_filters=self.cell_concat_filters, training=training,
+                dropout_rate=self.dropout, image_pooling_crop_size=self.image_pooling_crop_size)
         return self._aspp(features, output_stride, training)
 
     def _aspp(self, features, output_stride, training):

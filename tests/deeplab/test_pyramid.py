@@ -10,7 +10,7 @@ from deeplab.compat import estimator, tensorflow, tf
 from deeplab.layers import conv
 from deeplab.layers.resize import resize_bilinear
 from deeplab.layers.scope import model_scope
-from deeplab.nets import Outputs
+from deeplab.nets import Net, Outputs
 from deeplab.schema import Recipe
 from tests.replicas import in_fresh_process, run_config
 
@@ -31,7 +31,7 @@ def one_layer(images, num_classes, backbone, *, training, output_stride, backbon
 def chosen(**changes):
     fields = {'train.batch_size': 2, 'batch_norm.mode': 'train', 'data.crop_size': (17, 33)}
     changed = recipe.override(Recipe(), fields | {path.replace('__', '.'): value for path, value in changes.items()})
-    return dataclasses.replace(run.resolve(changed), net=one_layer)
+    return dataclasses.replace(run.resolve(changed), net=Net(one_layer))
 
 
 def batch():

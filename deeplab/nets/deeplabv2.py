@@ -1,0 +1,36 @@
+"""DeepLab-v2's atrous spatial pyramid (Chen et al., 2016, arXiv:1606.00915, section 3.2), a sum of classifiers.
+
+Its three scales with maxima of the scores are `model.image_pyramid` and `model.merge_method`.
+"""
+
+from deeplab.compat import tf
+from deeplab.layers.conv import biases, conv2d
+from deeplab.nets.fully_connected import fully_connected, rate_at
+from deeplab.nets.net import Outputs
+
+
+def deeplabv2(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
+              atrous_rates=(6, 12, 18, 24), fc_channels=1024, dropout_rate=0.5) -> Outputs:
+    """Logits at the output stride, which is 8 in the paper, as are the strides that `atrous_rates` count in.
+
+    On VGG16 each rate has an fc6, fc7 and fc8 of its own (figure 7): ASPP-L by default, ASPP-S with 2, 4, 8, 12, and
+    LargeFOV with 12 alone, whose variables are those of `deeplabv1`. Elsewhere each is one 3x3 classifier, for which
+    `fc_channels` and `dropout_rate` mean nothing.
+    """
+    if not atrous_rates:
+        raise ValueError('atrous_rates is empty; DeepLab-v2 has one branch for each rate, such as 6, 12, 18, 24')
+    features = backbone.build(images, output_stride, **(backbone_options or {})).output
+    scores = []
+    for i, rate in enumerate(rate_at(rate, output_stride) for rate in atrous_rates):
+        net, last = features, f'logits/semantic_{i}' if i else 'logits/semantic'
+        if backbone.fully_connected:
+            branch = f'_{i + 1}' if len(atrous_rates) > 1 else ''
+            net = fully_connected(net, fc_channels, backbone, kernel_size=3, rate=rate, dropout_rate=dropout_rate,
+                                  training=training, branch=branch)
+            kernel_size, rate, spread = 1, 1, 0.01
+        else:
+            # The released nets draw with 0.01 here too; with 4 x 9 x 2048 inputs the loss starts far above ln C then.
+            kernel_size, spread = 3, 1e-4
+        scores.append(conv2d(net, num_classes, kernel_size, scope=last, rate=rate, normalizer=biases, activation=None,
+                             initializer=tf.truncated_normal_initializer(stddev=spread)))
+    return Outputs(tf.cast(tf.add_n(scores), tf.float32), {})

@@ -1,0 +1,117 @@
+"""Seed 003's classifier for networks trained from scratch, and its "dense in dense" heads.
+
+No paper has them; the names of its experiments are in parentheses below. Where its heads take the trunk as it comes out
+of the last block, these take it normalised, as DenseNet's paper ends: the same for heads that normalise what they
+concatenate.
+"""
+
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.resize import resize_bilinear, spatial_size
+from deeplab.layers.squeeze import squeeze_excite
+from deeplab.nets.net import Outputs
+
+SQUEEZE_RATIO = 4
+ROOT_STRIDE = 4  # of a backbone's first block
+
+
+def dense(images, num_classes, backbone, *, training, output_stride, backbone_options=None, aggregation='none',
+          reduction=4, preactivated=False, filters=416, smoothing=1, lateral_squeeze=False, deep_supervision=False,
+          ) -> Outputs:
+    """Logits of float images `[N, H, W, 3]` in 0..255, by a 1x1 convolution of the features and of earlier blocks.
+
+    `aggregation` of the backbone's blocks: 'none'; 'resize' brings all to the last one's size, with 1 / `reduction` of
+    their channels ("did", "did4"); 'bottom_up' pools and smooths from fine to coarse ("newdid"; `preactivated`, with a
+    gate on the result, "newdid2"): all three have logits at the output stride. 'top_down' is a feature pyramid network
+    of `filters` channels, with logits at stride 4: `smoothing` is its kernel size ("newdid4", "newdid4_1"),
+    `lateral_squeeze` gates its laterals ("newdid6_senet"), and `deep_supervision` classifies each level ("newdid6"):
+    the mean of their cross-entropies is minimised.
+
+    ValueError for options that contradict each other, or a backbone that doesn't hand out its blocks.
+    """
+    if deep_supervision and aggregation != 'top_down':
+        raise ValueError(f"deep_supervision needs the levels of aggregation 'top_down'; it is {aggregation!r}")
+    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    if aggregation != 'none' and len(features.blocks) < 2:
+        raise ValueError(f'aggregation {aggregation!r} needs the outputs of blocks, which {backbone.name} does not '
+                         'hand out; choose a densenet or a resnet')
+    with slim.arg_scope([batch_norm], decay=0.997, epsilon=1e-5), slim.arg_scope(
+            [conv2d], initializer=slim.variance_scaling_initializer(factor=2.0), normalizer=biases, activation=None):
+        if aggregation == 'none':
+            levels = [features.output]
+        elif aggregation == 'resize':
+            levels = [_resized(features, reduction)]
+        elif aggregation == 'bottom_up':
+            levels = [_bottom_up(features, output_stride, reduction, preactivated)]
+        elif aggregation == 'top_down':
+            levels = _top_down(features, filters, smoothing, lateral_squeeze, every=training and deep_supervision)
+        else:
+            raise ValueError(f'aggregation is {aggregation!r}; choose one of none, resize, bottom_up, top_down')
+    logits = _logits(levels[-1], num_classes, 'logits')
+    if not (training and deep_supervision):
+        return Outputs(logits, {})
+    share = 1 / len(levels)
+    return Outputs(logits, {f'level_{i}': (_logits(level, num_classes, f'logits_{i}'), share)
+                            for i, level in enumerate(levels[:-1])}, weight=share)
+
+
+def _logits(features, num_classes, scope):
+    # The seed's has dilation 6, which means nothing to a 1x1 kernel. By its fan-in: another backbone's features may be
+    # many and large, and the loss starts at ln C all the same.
+    logits = conv2d(features, num_classes, 1, scope=scope, normalizer=biases, activation=None,
+                    initializer=slim.variance_scaling_initializer(factor=1e-3))
+    return tf.cast(logits, tf.float32)
+
+
+def _activated(inputs, scope):
+    return tf.nn.relu(batch_norm(inputs, scope=scope))
+
+
+def _reduced(block, reduction, scope):
+    """A block with 1 / `reduction` of its channels, gated."""
+    with tf.variable_scope(scope):
+        net = conv2d(_activated(block, 'preact'), block.shape.as_list()[-1] // reduction, 1, scope='conv')
+        return squeeze_excite(net, SQUEEZE_RATIO, scope='squeeze_excite')
+
+
+def _joined(features, aggregated):
+    return tf.concat([_activated(aggregated, 'aggregated'), features.output], 3)
+
+
+def _resized(features, reduction):
+    size = spatial_size(features.output)
+    return _joined(features, tf.concat([
+        _reduced(resize_bilinear(block, size), reduction, f'block{i}')
+        for i, block in enumerate(features.blocks[:-1], 1)], 3))
+
+
+def _bottom_up(features, output_stride, reduction, preactivated):
+    blocks = features.blocks[:-1]
+    net, stride = None, min(ROOT_STRIDE, output_stride)
+    for i, block in enumerate(blocks):
+        reduced = _reduced(block, reduction, f'block{i + 1}')
+        before, stride = stride, min(ROOT_STRIDE << i, output_stride)
+        if net is None:
+            net = reduced
+            continue
+        net = tf.concat([tf.nn.avg_pool2d(net, 2, 2, 'SAME') if stride > before else net, reduced], 3)
+        with tf.variable_scope(f'smooth{i + 1}'):
+            net = _activated(net, 'preact') if preactivated else net
+            net = conv2d(net, net.shape.as_list()[-1], 1, scope='conv')
+    # The last block may be coarser still, at output stride 32.
+    net = tf.nn.avg_pool2d(net, 2, 2, 'SAME') if min(ROOT_STRIDE << len(blocks), output_stride) > stride else net
+    joined = _joined(features, net)
+    return squeeze_excite(joined, SQUEEZE_RATIO, scope='squeeze_excite') if preactivated else joined
+
+
+def _top_down(features, filters, smoothing, lateral_squeeze, *, every):
+    """Levels from coarse to fine, or the finest alone, normalised for a classifier."""
+    def lateral(block, scope):
+        net = conv2d(block, filters, 1, scope=scope)
+        return squeeze_excite(net, SQUEEZE_RATIO, scope=f'{scope}_squeeze_excite') if lateral_squeeze else net
+
+    levels, blocks = [lateral(features.output, 'lateral_output')], features.blocks[:-1]
+    for i, block in reversed(list(enumerate(blocks, 1))):
+        coarse = conv2d(levels[-1], filters, smoothing, scope=f'smooth{i + 1}') if i < len(blocks) else levels[-1]
+        levels.append(resize_bilinear(coarse, spatial_size(block)) + lateral(block, f'lateral{i}'))
+    return [_activated(level, f'level{i}') for i, level in enumerate(levels[1:], 1) if every or i == len(blocks)]

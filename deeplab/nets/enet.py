@@ -1,0 +1,139 @@
+"""ENet (Paszke et al., 2016, arXiv:1606.02147), table 1."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout, prelu
+from deeplab.layers.pool import max_pool_with_indices, unpool
+from deeplab.layers.resize import spatial_size
+from deeplab.nets.net import Outputs
+
+PROJECTION = 4  # a bottleneck's inner convolution has a quarter of its channels
+
+
+class Bottleneck(NamedTuple):
+    """A row of table 1: a regular, dilated or asymmetric bottleneck."""
+
+    rate: int = 1
+    asymmetric: int = 0  # length of the two one-dimensional kernels; 0: one 3x3
+
+
+STAGE_1 = (Bottleneck(),) * 4
+STAGE_2 = (Bottleneck(), Bottleneck(rate=2), Bottleneck(asymmetric=5), Bottleneck(rate=4),
+           Bottleneck(), Bottleneck(rate=8), Bottleneck(asymmetric=5), Bottleneck(rate=16))
+STAGE_3 = STAGE_2
+STAGE_4 = (Bottleneck(),) * 2
+STAGE_5 = (Bottleneck(),)
+
+
+def enet(images, num_classes, backbone, *, training, output_stride, backbone_options=None, encoder_only=False,
+         dropout_rates=(0.01, 0.1)) -> Outputs:
+    """Logits at full resolution of images `[N, H, W, 3]` in 0..255; with `encoder_only`, at stride 8, for the first of
+    the two training stages of section 5.
+
+    `dropout_rates` are those of the spatial dropout before and after bottleneck 2.0.
+    """
+    early, late = ({'training': training, 'dropout_rate': rate} for rate in dropout_rates)
+    net = backbone.build(images, output_stride, **(backbone_options or {})).output
+    with slim.arg_scope([batch_norm], decay=0.9, epsilon=1e-3), \
+            slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
+        with tf.variable_scope('encoder'):
+            initial = _initial(net)
+            net, first = _downsample(initial, 64, scope='bottleneck1_0', **early)
+            stage_1 = net = _stage(net, STAGE_1, 1, activation=prelu, **early)
+            net, second = _downsample(net, 128, scope='bottleneck2_0', **late)
+            net = _stage(net, STAGE_2, 2, activation=prelu, **late)
+            net = _stage(net, STAGE_3, 3, activation=prelu, **late)
+        if encoder_only:
+            return Outputs(_logits(net, num_classes), {})
+        # The released decoder has ReLU where the encoder has PReLU.
+        with tf.variable_scope('decoder'):
+            net = _upsample(net, 64, second, stage_1, scope='bottleneck4_0', **late)
+            net = _stage(net, STAGE_4, 4, activation=_relu, **late)
+            net = _upsample(net, 16, first, initial, scope='bottleneck5_0', **late)
+            net = _stage(net, STAGE_5, 5, activation=_relu, **late)
+        logits = conv2d_transpose(net, num_classes, 2, scope='logits', initializer=_small(), normalizer=biases,
+                                  activation=None, size=spatial_size(images))
+    return Outputs(tf.cast(logits, tf.float32), {})
+
+
+def _small():
+    return tf.truncated_normal_initializer(stddev=0.01)
+
+
+def _logits(net, num_classes):
+    net = conv2d(net, num_classes, 1, scope='encoder_logits', initializer=_small(), normalizer=biases, activation=None)
+    return tf.cast(net, tf.float32)
+
+
+def _relu(inputs, *, scope):
+    return tf.nn.relu(inputs)
+
+
+def _initial(images):
+    """Figure 2a: a strided convolution beside a max pooling, 16 channels."""
+    with tf.variable_scope('initial'):
+        convolved = conv2d(images, 13, 3, scope='conv', stride=2, normalizer=None, activation=None)
+        pooled = tf.nn.max_pool2d(images, 2, 2, 'SAME')
+        return prelu(batch_norm(tf.concat([convolved, pooled], 3)))
+
+
+def _stage(net, rows, number, **options):
+    for i, row in enumerate(rows, 1):
+        net = _bottleneck(net, row, scope=f'bottleneck{number}_{i}', **options)
+    return net
+
+
+def _bottleneck(inputs, row: Bottleneck, *, scope: str, activation: Callable, training, dropout_rate):
+    """Figure 2b: projection, convolution, expansion, spatial dropout, added to the input."""
+    channels = inputs.shape.as_list()[-1]
+    inner = channels // PROJECTION
+    with tf.variable_scope(scope):
+        net = activation(_bare(inputs, inner, 1, scope='projection'), scope='prelu1')
+        if row.asymmetric:
+            net = conv2d(net, inner, [row.asymmetric, 1], scope='vertical', normalizer=None, activation=None)
+            net = _bare(net, inner, [1, row.asymmetric], scope='horizontal')
+        else:
+            net = _bare(net, inner, 3, scope='conv', rate=row.rate)
+        net = _expand(activation(net, scope='prelu2'), channels, training, dropout_rate)
+        return activation(inputs + net, scope='prelu3')
+
+
+def _downsample(inputs, channels, *, scope, training, dropout_rate):
+    """A bottleneck that halves the sides: its projection is 2x2 with stride 2, its other branch max pooling.
+
+    Returns the features and the indices of the maxima.
+    """
+    inner = channels // PROJECTION
+    with tf.variable_scope(scope):
+        pooled, indices = max_pool_with_indices(inputs)
+        pooled = tf.pad(pooled, [[0, 0], [0, 0], [0, 0], [0, channels - inputs.shape.as_list()[-1]]])
+        net = prelu(_bare(inputs, inner, 2, scope='projection', stride=2), scope='prelu1')
+        net = prelu(_bare(net, inner, 3, scope='conv'), scope='prelu2')
+        net = _expand(net, channels, training, dropout_rate)
+        return prelu(pooled + net, scope='prelu3'), indices
+
+
+def _upsample(inputs, channels, indices, pooled_from, *, scope, training, dropout_rate):
+    """A bottleneck that doubles the sides, to those of `pooled_from`: a 1x1 convolution and unpooling beside a
+    transposed one."""
+    inner = channels // PROJECTION
+    with tf.variable_scope(scope):
+        main = _bare(inputs, channels, 1, scope='main')
+        main = unpool(main, indices, pooled_from)
+        net = tf.nn.relu(_bare(inputs, inner, 1, scope='projection'))
+        net = conv2d_transpose(net, inner, 3, scope='conv', size=spatial_size(pooled_from),
+                               initializer=slim.variance_scaling_initializer(factor=2.0))
+        net = _expand(net, channels, training, dropout_rate)
+        return tf.nn.relu(main + net)
+
+
+def _expand(net, channels, training, dropout_rate):
+    net = _bare(net, channels, 1, scope='expansion')
+    return dropout(net, dropout_rate, training=training, scope='dropout', spatial=True)
+
+
+def _bare(inputs, *args, **options):
+    """Convolution and batch norm, no activation."""
+    return conv2d(inputs, *args, activation=None, **options)

@@ -1,0 +1,67 @@
+"""FC-DenseNet, the "one hundred layers tiramisu" (Jégou et al., 2017, arXiv:1611.09326), tables 1 and 2."""
+
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout
+from deeplab.layers.resize import spatial_size
+from deeplab.nets.net import Outputs
+
+FC_DENSENET_103 = (4, 5, 7, 10, 12, 15, 12, 10, 7, 5, 4)  # layers of each block down to the bottleneck, and back up
+
+
+def fc_densenet(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
+                layers=FC_DENSENET_103, growth=16, filters=48, dropout_rate=0.2) -> Outputs:
+    """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
+
+    `layers` of an odd number of dense blocks, `growth` maps from each layer, `filters` of the first convolution.
+    """
+    if len(layers) % 2 == 0:
+        raise ValueError(f'layers is {list(layers)}: give an odd number of blocks, down, bottleneck and up')
+    depth = len(layers) // 2
+    rate = {'dropout_rate': dropout_rate, 'training': training}
+    net = backbone.build(images, output_stride, **(backbone_options or {})).output
+    # Lasagne's constants, as the authors used it; they normalised with the batch's own statistics in evaluation too.
+    with slim.arg_scope([batch_norm], decay=0.9, epsilon=1e-4), \
+            slim.arg_scope([conv2d], initializer=_he_uniform(), normalizer=None, activation=None):
+        net = conv2d(net, filters, 3, scope='first')
+        skips = []
+        for i in range(depth):
+            with tf.variable_scope(f'down{i + 1}'):
+                net, _ = dense_block(net, layers[i], growth, **rate)
+                skips.append(net)
+                net = _layer(net, net.shape.as_list()[-1], 1, scope='transition', **rate)
+                net = tf.nn.max_pool2d(net, 2, 2, 'SAME')
+        with tf.variable_scope('bottleneck'):
+            _, new = dense_block(net, layers[depth], growth, **rate)
+        for i in range(depth):
+            with tf.variable_scope(f'up{i + 1}'):
+                # Only the last block's new maps, or the channels would explode (section 3.2).
+                up = conv2d_transpose(new, new.shape.as_list()[-1], 3, scope='transition', size=spatial_size(skips[-1]),
+                                      initializer=_he_uniform(transposed=True), normalizer=None, activation=None)
+                net, new = dense_block(tf.concat([up, skips.pop()], 3), layers[depth + 1 + i], growth, **rate)
+        logits = conv2d(net, num_classes, 1, scope='logits', normalizer=biases,
+                        initializer=tf.truncated_normal_initializer(stddev=0.01))
+    return Outputs(tf.cast(logits, tf.float32), {})
+
+
+def dense_block(inputs, layers, growth, **rate):
+    """(inputs and new maps, the new maps): each layer sees the inputs and the maps of the layers before it."""
+    net, new = inputs, []
+    for i in range(layers):
+        new.append(_layer(net, growth, 3, scope=f'layer{i + 1}', **rate))
+        net = tf.concat([net, new[-1]], 3)
+    return net, tf.concat(new, 3)
+
+
+def _layer(inputs, filters, kernel_size, *, scope, training, dropout_rate):
+    """Batch norm, ReLU, convolution, dropout.
+
+    Without the biases that Lasagne adds by default: the batch norm that follows would take them away.
+    """
+    with tf.variable_scope(scope):
+        net = conv2d(tf.nn.relu(batch_norm(inputs)), filters, kernel_size, scope='conv')
+        return dropout(net, dropout_rate, training=training, scope='dropout')
+
+
+def _he_uniform(transposed=False):
+    """He et al., 2015; a transposed kernel has its inputs in the last axis."""
+    return slim.variance_scaling_initializer(factor=2.0, mode='FAN_OUT' if transposed else 'FAN_IN', uniform=True)

@@ -1,0 +1,67 @@
+"""GCN: large kernels and boundary refinement (Peng et al., 2017, arXiv:1703.02719), figure 2."""
+
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import biases, conv2d, conv2d_transpose
+from deeplab.layers.resize import scaled_size, spatial_size
+from deeplab.nets.fcn import bilinear_initializer
+from deeplab.nets.net import Outputs
+
+
+def gcn(images, num_classes, backbone, *, training, output_stride, backbone_options=None, kernel_size=15,
+        boundary_refinement=True) -> Outputs:
+    """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
+
+    `kernel_size` is k of section 3.1, for every level; without `boundary_refinement`: section 4.1.2's other row.
+    """
+    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    # As the paper's res-2 to res-5; families that don't hand out their blocks have the decoders' taps.
+    levels = [*features.blocks[:3]] if len(features.blocks) > 3 else [features.taps[stride] for stride in (4, 8, 16)]
+    refine = boundary_refine if boundary_refinement else _unrefined
+    size = spatial_size(images)
+    # Everything behind the backbone is as wide as the classes, without batch norm, in the paper and in seed 001.
+    with slim.arg_scope([conv2d], normalizer=biases, activation=None, initializer=_small()):
+        net = None
+        for level, feature in zip((5, 4, 3, 2), [features.output, *reversed(levels)], strict=True):
+            with tf.variable_scope(f'level{level}'):
+                scores = refine(global_convolution(feature, num_classes, kernel_size, scope='gcn'), scope='refine')
+                if net is not None:
+                    scores = refine(scores + _double(net, spatial_size(feature), scope='deconv'), scope='refine_sum')
+                net = scores
+        for level, sides in ((1, scaled_size(size, 0.5)), (0, size)):
+            with tf.variable_scope(f'level{level}'):
+                net = refine(_double(net, sides, scope='deconv'), scope='refine')
+    return Outputs(tf.cast(net, tf.float32), {})
+
+
+def global_convolution(features, filters, kernel_size, *, scope):
+    """k x 1 then 1 x k, plus 1 x k then k x 1: dense in a k x k window, without a nonlinearity (section 3.1)."""
+    tall, wide = [kernel_size, 1], [1, kernel_size]
+    with tf.variable_scope(scope):
+        branches = []
+        for name, first, second in (('tall', tall, wide), ('wide', wide, tall)):
+            net = conv2d(features, filters, first, scope=f'{name}_1', initializer=slim.variance_scaling_initializer())
+            branches.append(conv2d(net, filters, second, scope=f'{name}_2'))
+        return tf.add_n(branches)
+
+
+def boundary_refine(scores, *, scope):
+    """`scores` plus a residual of two 3x3 convolutions (section 3.2)."""
+    filters = scores.shape.as_list()[-1]
+    with tf.variable_scope(scope):
+        net = conv2d(scores, filters, 3, scope='conv1', activation=tf.nn.relu)
+        return scores + conv2d(net, filters, 3, scope='conv2')
+
+
+def _unrefined(scores, *, scope):
+    return scores
+
+
+def _small():
+    """Scores start near 0 although the last layers are residual: the loss starts at ln C. The paper doesn't say."""
+    return slim.variance_scaling_initializer(factor=1e-3)
+
+
+def _double(scores, size, *, scope):
+    filters = scores.shape.as_list()[-1]
+    return conv2d_transpose(scores, filters, 4, scope=scope, size=size, initializer=bilinear_initializer,
+                            normalizer=biases, activation=None)

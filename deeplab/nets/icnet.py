@@ -1,0 +1,56 @@
+"""ICNet (Zhao et al., 2018, arXiv:1704.08545): a cascade of three resolutions, as in the authors' released network."""
+
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.pyramid import pyramid
+from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
+from deeplab.nets.net import Outputs
+
+FORK = (2, 1)  # conv3_1 in the paper's names: the last unit that the 1/2 and 1/4 resolutions share
+
+
+def icnet(images, num_classes, backbone, *, training, output_stride, backbone_options=None, bins=(1, 2, 3, 6),
+          filters=512, fusion_filters=128, guidance_weights=(0.16, 0.4)) -> Outputs:
+    """Logits at stride 4 of images `[N, H, W, 3]` in 0..255; `output_stride` is that of the trunk (8).
+
+    The labels shrink to the logits (`loss.upsample_logits = false`). `guidance_weights` are those of the auxiliary
+    losses at strides 16 and 8 (section 3.4). The deployed net is pruned to half the trunk's kernels: `backbone_options`
+    {width_multiplier: 0.5} and `filters` 256.
+    """
+    half = resize_bilinear(images, scaled_size(spatial_size(images), 0.5))
+    # One trunk for both: up to FORK at 1/2, then, halved once more, the rest (section 3.2, "weights and computation").
+    features = backbone.build(half, output_stride, **{**(backbone_options or {}), 'halve_after': FORK})
+    with slim.arg_scope([batch_norm], decay=0.95, epsilon=1e-5), \
+            slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
+        with tf.variable_scope('pyramid_pooling'):
+            # Summed, not side by side as in PSPNet, and without convolutions of their own.
+            low = tf.add_n([features.output, *pyramid(features.output, bins)])
+            low = conv2d(low, filters, 1, scope='conv')
+        with tf.variable_scope('high_resolution'):
+            high = backbone.pixels.normalize(images)
+            for i, depth in enumerate((32, 32, 64), 1):
+                high = conv2d(high, depth, 3, scope=f'conv{i}', stride=2, padding='FIXED')
+        low, medium = cascade_feature_fusion(low, features.fork, fusion_filters, scope='fusion_16')
+        medium, high = cascade_feature_fusion(medium, high, fusion_filters, scope='fusion_8')
+        high = resize_bilinear(high, scaled_size(spatial_size(images), 0.25))
+        logits = _classify(high, num_classes, scope='logits')
+        if not training:
+            return Outputs(logits, {})
+        # Cascade label guidance, which seed 001 lacked.
+        aux = {f'stride_{stride}': (_classify(net, num_classes, scope=f'auxiliary_{stride}/logits'), weight)
+               for stride, net, weight in zip((16, 8), (low, medium), guidance_weights, strict=True)}
+    return Outputs(logits, aux)
+
+
+def cascade_feature_fusion(coarse, fine, filters, *, scope):
+    """Section 3.3: (`coarse` enlarged to the size of `fine`, their sum with `filters` channels)."""
+    with tf.variable_scope(scope):
+        enlarged = resize_bilinear(coarse, spatial_size(fine))
+        net = conv2d(enlarged, filters, 3, scope='conv', rate=2, activation=None)
+        return enlarged, tf.nn.relu(net + conv2d(fine, filters, 1, scope='projection', activation=None))
+
+
+def _classify(net, num_classes, *, scope):
+    logits = conv2d(net, num_classes, 1, scope=scope, normalizer=biases, activation=None,
+                    initializer=tf.truncated_normal_initializer(stddev=0.01))
+    return tf.cast(logits, tf.float32)

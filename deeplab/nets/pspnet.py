@@ -1,0 +1,45 @@
+"""PSPNet (Zhao et al., 2017, arXiv:1612.01105), with the layers of the authors' released network definitions."""
+
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
+from deeplab.layers.pyramid import pyramid
+from deeplab.nets.net import Outputs
+
+
+def pspnet(images, num_classes, backbone, *, training, output_stride, backbone_options=None, bins=(1, 2, 3, 6),
+           filters=512, auxiliary_weight=0.4, dropout_rate=0.1) -> Outputs:
+    """Logits at the output stride (8 in the paper) of images `[N, H, W, 3]` in 0..255.
+
+    `auxiliary_weight` is that of the loss at the end of the backbone's third block (section 3.3); 0: no such head.
+    """
+    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    with slim.arg_scope([batch_norm], decay=0.95, epsilon=1e-5), \
+            slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
+        # Seed 001 pooled with the fixed windows of a 60x60 map, and had no auxiliary head.
+        with tf.variable_scope('pyramid_pooling'):
+            net = pyramid_pooling(features.output, bins)
+        logits = _classify(net, filters, num_classes, training, dropout_rate, scope='decoder')
+        if not training or not auxiliary_weight:
+            return Outputs(logits, {})
+        # ResNet's res4b22 in Caffe's names: the block's output, not the decoders' tap inside its last unit.
+        net = features.blocks[2] if len(features.blocks) > 2 else features.taps[16]
+        auxiliary = _classify(net, filters // 2, num_classes, training, dropout_rate, scope='auxiliary')
+    return Outputs(logits, {'auxiliary': (auxiliary, auxiliary_weight)})
+
+
+def pyramid_pooling(features, bins):
+    """`features` beside their averages over each number of bins, each with an equal share of their channels (2048: 512
+    for each of four), so that the channels double; without `bins` the features alone, the paper's baseline."""
+    if not bins:
+        return features
+    filters = features.shape.as_list()[-1] // len(bins)
+    return tf.concat([features, *pyramid(features, bins, lambda pooled: conv2d(pooled, filters, 1, scope='conv'))], 3)
+
+
+def _classify(net, filters, num_classes, training, dropout_rate, *, scope):
+    with tf.variable_scope(scope):
+        net = conv2d(net, filters, 3, scope='conv')
+        net = dropout(net, dropout_rate, training=training, scope='dropout')
+        logits = conv2d(net, num_classes, 1, scope='logits', normalizer=biases, activation=None,
+                        initializer=tf.truncated_normal_initializer(stddev=0.01))
+        return tf.cast(logits, tf.float32)

@@ -1,0 +1,43 @@
+"""SegNet (Badrinarayanan et al., 2017, arXiv:1511.00561): VGG16's convolutions, mirrored, joined by pooling indices."""
+
+from deeplab.backbones.vgg import SCOPE, STAGES
+from deeplab.compat import slim, tf
+from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.pool import max_pool_with_indices, unpool
+from deeplab.nets.net import Outputs
+
+
+def segnet(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
+           depth_multiplier=1.0) -> Outputs:
+    """Logits at full resolution; `depth_multiplier` thins every stage.
+
+    The encoder's convolutions have slim's names for VGG16, so that its ImageNet checkpoint restores them (not its
+    biases, for which batch norm stands). It was trained on pixels of another scale, which batch norm takes out again.
+    Seed 001 unpools only four of the five stages and normalises by the batch in evaluation too.
+    """
+    net = backbone.build(images, output_stride, **(backbone_options or {})).output
+    stages = [(number, count, max(1, int(channels * depth_multiplier)))
+              for number, (count, channels) in enumerate(STAGES, 1)]
+    pooled = []
+    # The paper computes the statistics once, after training; its moving averages' decay is ours.
+    with slim.arg_scope([batch_norm], decay=0.99, epsilon=1e-3), \
+            slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
+        with tf.variable_scope(SCOPE):
+            for number, count, channels in stages:
+                for i in range(1, count + 1):
+                    net = conv2d(net, channels, 3, scope=f'conv{number}/conv{number}_{i}')
+                before = net
+                net, indices = max_pool_with_indices(net)
+                pooled.append((before, indices))
+        with tf.variable_scope('decoder'):
+            for number, count, channels in reversed(stages):
+                before, indices = pooled.pop()
+                net = unpool(net, indices, before)
+                outputs = stages[number - 2][2] if number > 1 else None  # the first stage's last are the logits
+                for i in range(count, 1, -1):
+                    net = conv2d(net, channels, 3, scope=f'conv{number}_{i}')
+                if outputs:
+                    net = conv2d(net, outputs, 3, scope=f'conv{number}_1')
+        logits = conv2d(net, num_classes, 3, scope='logits', normalizer=biases, activation=None,
+                        initializer=tf.truncated_normal_initializer(stddev=0.01))
+    return Outputs(tf.cast(logits, tf.float32), {})
