@@ -1,29 +1,63 @@
 """Train a segmentation network: flags -> recipe -> tf.estimator.train_and_evaluate.
 
     python train.py --recipe deeplabv3plus_mnv2_camvid --data_dir records/camvid --model_dir runs/camvid
+    python train.py --recipe ROW --dry_run
+    python train.py --list
 
 Exit status: 0 complete; 1 training failed (NaN, ...); 2 something is wrong with flags, recipe, data or checkpoint;
-130 / 143 ended by SIGINT / SIGTERM after writing a checkpoint. The same command resumes.
+130 / 143 ended by SIGINT / SIGTERM after writing a checkpoint. The same command resumes. Flags of the seed systems and
+of the official DeepLab are understood: docs/coming-from.md.
 """
 
 import sys
-from pathlib import Path
 
 from deeplab import flags
 
 
 def main(argv=None) -> int:
+    own, overrides = _parser().parse(argv)
+    if own.list:
+        from deeplab import listing
+        print(listing.tables())
+        return 0
+    if own.overfit is not None:
+        overrides = flags.overfitting(own.overfit) | overrides
+    recipe = flags.choose_recipe(own.recipe, own.model_dir, overrides)
+    model_dir = flags.choose_model_dir(own.model_dir, own.recipe, recipe)
+
+    from deeplab import clean, devices, run, runner  # TensorFlow is imported only when the flags are right
+    resolved = run.resolve(recipe)
+    if own.dry_run:
+        return _dry_run(resolved)
+    if own.clean_model_dir:
+        clean.restart(resolved, model_dir, own.yes)
+    return runner.train(resolved, model_dir, strategy=devices.make_strategy(own.devices),
+                        allow_recipe_change=own.allow_recipe_change)
+
+
+def _dry_run(resolved) -> int:
+    from deeplab import dry_run
+    lines, missing = dry_run.dry_run(resolved)
+    print(*lines, sep='\n')
+    print(*(f'missing: {line}' for line in missing), sep='\n', end='\n' * bool(missing))
+    return 2 if missing else 0
+
+
+def _parser() -> flags.Parser:
     parser = flags.Parser(__doc__)
     parser.add_argument('--recipe', help='a row of deeplab/recipes, or a TOML file with one row')
-    parser.add_argument('--model_dir', help='checkpoints, events and recipe.json of this run', required=True)
+    parser.add_argument('--model_dir', help='checkpoints, events and recipe.json of this run; default runs/RECIPE')
     parser.add_argument('--devices', default='auto', help='auto (all GPUs), or a list such as gpu:0,gpu:1')
     parser.add_argument('--allow_recipe_change', action='store_true', help='resume although the recipe differs')
-    own, overrides = parser.parse(argv)
-    recipe = flags.choose_recipe(own.recipe, own.model_dir, overrides)
-
-    from deeplab import devices, run, runner  # TensorFlow is imported only when the flags are right
-    return runner.train(run.resolve(recipe), Path(own.model_dir), strategy=devices.make_strategy(own.devices),
-                        allow_recipe_change=own.allow_recipe_change)
+    parser.add_argument('--overfit', type=int, metavar='N',
+                        help='train and evaluate on the first N training images, neither scaled nor mirrored: a net '
+                             'that learns reaches nearly 100')
+    parser.add_argument('--clean_model_dir', action='store_true', help='delete the model_dir first, after a yes')
+    parser.add_argument('--yes', action='store_true', help='the yes to --clean_model_dir, where nobody can be asked')
+    parser.add_argument('--dry_run', action='store_true',
+                        help='two steps and one evaluation: parameters, multiply-adds, memory, time, what is missing')
+    parser.add_argument('--list', action='store_true', help='show all nets, backbones, datasets and recipes')
+    return parser
 
 
 if __name__ == '__main__':

@@ -36,19 +36,34 @@ def make_strategy(devices: str) -> tf.distribute.Strategy | None:
     return tf.distribute.MirroredStrategy(names)
 
 
-def session_config(precision: str) -> tf.ConfigProto:
+def session_config(precision: str, data_format: str = 'auto') -> tf.ConfigProto:
     """Session options; bfloat16 and float16 are graph rewrites that keep variables in float32.
 
+    So are the data formats: graphs are built channels-last, and grappler's layout optimizer turns the convolutions that
+    run on GPUs, and what lies between them, to channels-first. It does so by default ('auto'), except where a GPU with
+    tensor cores computes in float16, which is faster channels-last. 'channels_last' switches it off.
+
     Raises:
-      ValueError: float16 without a GPU.
+      ValueError: float16 or channels_first without a GPU, or the two together.
     """
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True
     rewrite = config.graph_options.rewrite_options
+    has_gpu = bool(tensorflow.config.list_physical_devices('GPU'))
     if precision == 'bfloat16':
         rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
     elif precision == 'float16':
-        if not tensorflow.config.list_physical_devices('GPU'):
+        if not has_gpu:
             raise ValueError('train.precision = float16 needs a GPU; on a CPU use bfloat16 or float32')
         rewrite.auto_mixed_precision = rewrite.ON
+    if data_format == 'channels_first':
+        if not has_gpu:
+            raise ValueError('train.data_format = channels_first needs a GPU: the layout optimizer leaves what runs '
+                             'on a CPU channels-last; leave it on auto')
+        if precision == 'float16':
+            raise ValueError('train.data_format = channels_first does not go with float16: tensor cores work '
+                             'channels-last, and the layout optimizer keeps to it; leave it on auto')
+        rewrite.layout_optimizer = rewrite.ON
+    elif data_format == 'channels_last':
+        rewrite.layout_optimizer = rewrite.OFF
     return config

@@ -1,6 +1,7 @@
-"""Command lines: short flags, and any recipe field as `--section.field value`.
+"""Command lines: short flags, any recipe field as `--section.field value`, and the flags of other systems.
 
-The four mains share this. Dashes and underscores are alike; an unknown flag is answered with the nearest names.
+The mains share this. Dashes and underscores are alike; `aliases.toml` has what the seed systems and the official
+DeepLab call things; an unknown flag is answered with the nearest names.
 """
 
 import argparse
@@ -8,7 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from deeplab import aliases
 from deeplab import recipe as recipes
 from deeplab.schema import Recipe
 
@@ -38,19 +41,41 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(f'--{flag}', dest=SHORT[flag], metavar='X', default=argparse.SUPPRESS,
                               help=f'{doc} ({SHORT[flag]})')
 
-    def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, dict[str, str]]:
-        """The main's own flags, and the overrides of recipe fields by path.
+    def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, dict[str, Any]]:
+        """The main's own flags, and the overrides of recipe fields by path; see `choose_recipe`.
 
         Exits with status 2 and the nearest names where a flag is unknown.
         """
-        own, overrides = _split([_underscored(a) for a in (sys.argv[1:] if argv is None else argv)], self.error)
-        namespace, unknown = self.parse_known_args(own)
+        table = aliases.load()
+        own, fields = _split([_underscored(a) for a in (sys.argv[1:] if argv is None else argv)], self.error)
+        command = aliases.translate(own, self._option_string_actions, self._stride_field(), self.error, table)
+        namespace, unknown = self.parse_known_args(command.own)
         if unknown:
-            self.error(f'unknown argument {unknown[0]}; {recipes.nearest(unknown[0], self._option_string_actions)}')
+            names = [*self._option_string_actions, *(f'--{name}' for name in table.flags)]
+            self.error(f'unknown argument {unknown[0]}; {recipes.nearest(unknown[0], names)}')
         for name in [n for n in vars(namespace) if '.' in n]:
-            overrides[name] = getattr(namespace, name)
+            fields[name] = getattr(namespace, name)
             delattr(namespace, name)
-        return namespace, overrides
+        self._name_recipe(namespace, command)
+        for note in command.notes:
+            print(f'note: {note}', file=sys.stderr)
+        return namespace, {path: table.ours(path, value) for path, value in (command.overrides | fields).items()}
+
+    def _stride_field(self) -> str:
+        action = self._option_string_actions.get('--output_stride')
+        return action.dest if action else SHORT['output_stride']
+
+    def _name_recipe(self, namespace: argparse.Namespace, command: aliases.Translation) -> None:
+        """What a foreign command's network is; a model_dir knows its own better than the default of a dialect."""
+        if getattr(namespace, 'recipe', None):
+            return
+        namespace.recipe = command.recipe
+        model_dir = getattr(namespace, 'model_dir', None)
+        saved = model_dir and (Path(model_dir) / 'recipe.json').exists()
+        if command.recipe or saved or not command.default_recipe:
+            return
+        namespace.recipe = command.default_recipe
+        command.notes.append(f'these flags are of another system, whose default is recipe {command.default_recipe}')
 
 
 def _underscored(argument: str) -> str:
@@ -86,7 +111,7 @@ def _field_help() -> str:
     return '\n'.join(lines)
 
 
-def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, str]) -> Recipe:
+def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any]) -> Recipe:
     """The recipe of a command: the named one, else the one that model_dir was trained with, else the defaults."""
     saved = Path(model_dir or '.') / 'recipe.json'
     if name:
@@ -95,7 +120,31 @@ def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, 
         chosen = recipes.read_json(saved)
     else:
         chosen = Recipe()
-    return recipes.override(chosen, overrides)
+    return overridden(chosen, overrides)
+
+
+def overridden(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
+    """The recipe with what `Parser.parse` found; values that are functions of the recipe are applied last."""
+    recipe = recipes.override(recipe, {path: value for path, value in overrides.items() if not callable(value)})
+    for path, value in overrides.items():
+        if callable(value):
+            recipe = recipes.override(recipe, {path: value(recipe)})
+    return recipe
+
+
+def overfitting(count: int) -> dict[str, Any]:
+    """The fields of --overfit; later ones of the command line win."""
+    if count < 1:
+        raise ValueError(f'--overfit {count}: give the number of images, at least 1')
+    return {'data.limit': count, 'data.min_scale': 1.0, 'data.max_scale': 1.0, 'data.flip': False,
+            'data.eval_split': lambda recipe: recipe.data.train_split}
+
+
+def choose_model_dir(given: str | None, named: str | None, recipe: Recipe) -> Path:
+    """--model_dir, or runs/RECIPE of a recipe that was named."""
+    if not given and not named:
+        raise ValueError('give --model_dir, a folder for checkpoints, events and recipe.json, or --recipe')
+    return Path(given or Path('runs') / recipe.name)
 
 
 def trained_parser(description: str, short: Sequence[str]) -> Parser:
@@ -104,13 +153,13 @@ def trained_parser(description: str, short: Sequence[str]) -> Parser:
     parser.add_argument('--model_dir', help='a folder that train.py wrote; its recipe.json says what the model is')
     parser.add_argument('--recipe', help='a row of deeplab/recipes, or a TOML file with one row')
     parser.add_argument('--checkpoint', default='latest',
-                        help='latest or best of model_dir, or the path of a checkpoint; default latest')
+                        help='latest or best of model_dir, average:N of its last N, or a path; default latest')
     parser.add_argument('--output_stride', dest='evaluation.output_stride', metavar='X', default=argparse.SUPPRESS,
                         help='output stride to predict with (evaluation.output_stride)')
     return parser
 
 
-def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: dict[str, str]) -> Recipe:
+def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any]) -> Recipe:
     """The recipe of trained weights; one named for a model_dir must describe the model that is in there."""
     saved = Path(model_dir or '.') / 'recipe.json'
     if not name and not (model_dir and saved.exists()):

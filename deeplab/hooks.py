@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,17 @@ class StopOnSignal(tf.train.SessionRunHook):
 
     def after_run(self, run_context, run_values):
         if self._stop.number:
+            run_context.request_stop()
+
+
+class StopEarly(tf.train.SessionRunHook):
+    """Ends training after the current step when `is_enough` says so; must stand after the saver, which evaluates."""
+
+    def __init__(self, is_enough: Callable[[], bool]):
+        self._is_enough = is_enough
+
+    def after_run(self, run_context, run_values):
+        if self._is_enough():
             run_context.request_stop()
 
 

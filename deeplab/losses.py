@@ -1,24 +1,30 @@
 """What training minimises: softmax cross-entropy with an ignore label, and weight decay."""
 
+import math
+
 from deeplab.compat import tf
 from deeplab.layers import resize
 
 
-def softmax_cross_entropy(logits, labels, ignore_label, *, label_weights=None, top_k_percent=1.0, top_k_ramp_steps=0,
-                          step=None, upsample_logits=True):
+def softmax_cross_entropy(logits, labels, ignore_label, *, label_weights=None, label_smoothing=0.0, top_k_percent=1.0,
+                          top_k_ramp_steps=0, step=None, bootstrap_threshold=0.0, bootstrap_min_kept=0,
+                          upsample_logits=True):
     """Mean cross-entropy over the pixels that aren't ignored; 0 when all are. A float32 scalar.
 
     logits [N,h,w,C] are brought to the size of labels [N,H,W] (bilinear), or, without `upsample_logits`, labels to that
     of the logits (nearest). `label_weights` scales each class's pixels, without entering the denominator. A label
     outside [0, C) that isn't `ignore_label` costs nothing and has no gradient, but counts as a pixel.
+    `label_smoothing` e aims at 1 - e for the true class plus e / C for each (Szegedy et al., 2016, arXiv:1512.00567).
 
     With `top_k_percent` < 1 only that share of all pixels, the hardest, is kept, and their mean is taken over the
     losses that aren't exactly 0; over the first `top_k_ramp_steps` the share falls linearly from 1.
+
+    With `bootstrap_threshold` > 0 the mean is taken over the pixels whose true class has a lower probability, and over
+    the `bootstrap_min_kept` least probable ones of the batch in any case.
     """
-    if not 0 < top_k_percent <= 1:
-        raise ValueError(f'top_k_percent is {top_k_percent}; it is a share of all pixels, above 0 and at most 1')
-    if top_k_ramp_steps and step is None:
-        raise ValueError(f'top_k_ramp_steps is {top_k_ramp_steps}, which needs the step')
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f'label_smoothing is {label_smoothing}; it is a share of the target, at least 0 and below 1')
+    _check_mining(top_k_percent, top_k_ramp_steps, step, bootstrap_threshold, bootstrap_min_kept)
     logits = tf.cast(logits, tf.float32)
     if upsample_logits:
         logits = resize.resize_bilinear(logits, resize.spatial_size(labels))
@@ -26,26 +32,58 @@ def softmax_cross_entropy(logits, labels, ignore_label, *, label_weights=None, t
         labels = tf.squeeze(resize.resize_nearest(labels[..., tf.newaxis], resize.spatial_size(logits)), 3)
     logits = tf.reshape(logits, [-1, logits.shape[-1]])
     labels = tf.reshape(labels, [-1])
-    losses = _pixel_losses(logits, labels, ignore_label, label_weights)
-    if top_k_percent == 1:
-        counted = tf.not_equal(labels, ignore_label)
-    else:
+    is_class = (labels >= 0) & (labels < logits.shape[-1]) & tf.not_equal(labels, ignore_label)
+    classes = tf.where(is_class, labels, tf.zeros_like(labels))
+    surprises = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=logits)  # -ln p of the true class
+    losses = surprises
+    if label_smoothing:
+        losses = (1 - label_smoothing) * surprises - label_smoothing * tf.reduce_mean(tf.nn.log_softmax(logits), axis=1)
+    losses *= _weights(is_class, classes, label_weights, logits.shape[-1])
+    counted = tf.not_equal(labels, ignore_label)
+    if top_k_percent < 1:
         losses = _hardest(losses, top_k_percent, top_k_ramp_steps, step)
         counted = tf.not_equal(losses, 0)
+    elif bootstrap_threshold:
+        counted = _improbable(tf.where(is_class, surprises, -tf.ones_like(surprises)), bootstrap_threshold,
+                              bootstrap_min_kept)
+        losses = tf.where(counted, losses, tf.zeros_like(losses))
     return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.reduce_sum(tf.cast(counted, tf.float32)))
 
 
-def _pixel_losses(logits, labels, ignore_label, label_weights):
-    """Weighted cross-entropy [P] of logits [P,C]; 0 where the label is ignored or isn't a class."""
-    num_classes = logits.shape[-1]
-    is_class = (labels >= 0) & (labels < num_classes) & tf.not_equal(labels, ignore_label)
-    classes = tf.where(is_class, labels, tf.zeros_like(labels))
+def _check_mining(top_k_percent, top_k_ramp_steps, step, threshold, min_kept):
+    if not 0 < top_k_percent <= 1:
+        raise ValueError(f'top_k_percent is {top_k_percent}; it is a share of all pixels, above 0 and at most 1')
+    if top_k_ramp_steps and step is None:
+        raise ValueError(f'top_k_ramp_steps is {top_k_ramp_steps}, which needs the step')
+    if not 0 <= threshold <= 1:
+        raise ValueError(f'bootstrap_threshold is {threshold}; it is a probability, and 0 is off')
+    if threshold and top_k_percent < 1:
+        raise ValueError(f'bootstrap_threshold {threshold} and top_k_percent {top_k_percent} both choose pixels; '
+                         f'leave one of them off')
+    if min_kept and not threshold:
+        raise ValueError(f'bootstrap_min_kept is {min_kept}, which needs a bootstrap_threshold')
+
+
+def _weights(is_class, classes, label_weights, num_classes):
+    """The factor [P] of each pixel's loss; 0 where the label is ignored or isn't a class."""
     weights = tf.cast(is_class, tf.float32)
-    if label_weights is not None:
-        if len(label_weights) != num_classes:
-            raise ValueError(f'{len(label_weights)} label_weights for {num_classes} classes')
-        weights *= tf.gather(tf.constant(label_weights, tf.float32), classes)
-    return weights * tf.nn.sparse_softmax_cross_entropy_with_logits(labels=classes, logits=logits)
+    if label_weights is None:
+        return weights
+    if len(label_weights) != num_classes:
+        raise ValueError(f'{len(label_weights)} label_weights for {num_classes} classes')
+    return weights * tf.gather(tf.constant(label_weights, tf.float32), classes)
+
+
+def _improbable(surprises, threshold, min_kept):
+    """Which pixels [P] count, from -ln p of the true class, or -1 where there is none.
+
+    Seed 003's other variant, a share of all pixels, sorted the easy ones first.
+    """
+    kept = surprises > -math.log(threshold)
+    if min_kept:
+        least = tf.math.top_k(surprises, tf.minimum(min_kept, tf.size(surprises)), sorted=True).values[-1]
+        kept |= (surprises >= least) & (surprises >= 0)
+    return kept
 
 
 def _hardest(losses, share, ramp_steps, step):

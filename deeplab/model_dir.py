@@ -113,27 +113,46 @@ class BestCheckpoint(estimator.Exporter):
 
     def __init__(self, model_dir: Path):
         self._folder = model_dir / 'best'
+        self._record = self._folder / 'best.json'  # what a restart has to know as well
+        stored = json.loads(self._record.read_text()) if self._record.exists() else {}
+        self._best = {'mean_iou': -1.0, 'global_step': -1, 'worse_steps': []} | stored
+
+    @property
+    def evaluations_since(self) -> int:
+        """How many steps were evaluated since the best one."""
+        return len(self._best['worse_steps'])
+
+    def describe(self) -> str:
+        best = self._best
+        return f'mean IoU {100 * best["mean_iou"]:.2f} of step {best["global_step"]}, kept in {self._folder}'
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         score, step = float(eval_result['mean_iou']), int(eval_result['global_step'])
-        record = self._folder / 'best.json'
-        best = json.loads(record.read_text())['mean_iou'] if record.exists() else -1.0
+        before, best_step, worse = (self._best[key] for key in ('mean_iou', 'global_step', 'worse_steps'))
         say(f'step {step}: mean IoU {100 * score:.2f}, pixel accuracy {100 * eval_result["pixel_accuracy"]:.2f}'
-            f'{", the best so far" if score > best else f" (best {100 * best:.2f})"}')
-        if score <= best:
-            return None
+            f'{", the best so far" if score > before else f" (best {100 * before:.2f})"}')
+        if score > before:
+            self._keep(Path(checkpoint_path), {'mean_iou': score, 'global_step': step, 'worse_steps': []})
+            return str(self._folder)
+        if step != best_step:  # which a restart may evaluate again
+            self._write(self._best | {'worse_steps': sorted({*worse, step})})
+        return None
+
+    def _write(self, best: dict) -> None:
+        aside = self._folder / 'best.json.tmp'
+        aside.write_text(json.dumps(best) + '\n')
+        aside.replace(self._record)
+        self._best = best
+
+    def _keep(self, prefix: Path, best: dict) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        prefix = Path(checkpoint_path)
         for path in prefix.parent.glob(prefix.name + '.*'):
             aside = self._folder / (path.name + '.tmp')
             shutil.copyfile(path, aside)
             aside.replace(self._folder / path.name)
         old = tf.train.latest_checkpoint(str(self._folder))
         _point_to(self._folder, [prefix.name])
-        aside = self._folder / 'best.json.tmp'
-        aside.write_text(json.dumps({'mean_iou': score, 'global_step': step}) + '\n')
-        aside.replace(record)
+        self._write(best)
         if old and Path(old).name != prefix.name:
             for path in self._folder.glob(Path(old).name + '.*'):
                 path.unlink()
-        return str(self._folder)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from deeplab import eval_hooks, hooks, losses, metrics, optimizer, predict, pyramid, summaries
+from deeplab import eval_hooks, hooks, losses, metrics, optimizer, predict, protocol, pyramid, summaries
 from deeplab.compat import estimator, tf
-from deeplab.layers import resize
+from deeplab.layers import checkpointing, resize
+from deeplab.layers.conv import update_over_replicas
 from deeplab.layers.scope import model_scope
 from deeplab.run import Run
 
@@ -40,27 +41,58 @@ def model_fn(features: Mapping[str, tf.Tensor], labels: tf.Tensor | None, mode: 
 
 
 def _train(run: Run, features, labels, warm_start: WarmStart | None) -> estimator.EstimatorSpec:
-    recipe = run.recipe
     step = tf.train.get_or_create_global_step()
-    batch_step = _step_of(features['number'], recipe.train.batch_size)
+    batch_step = _step_of(features['number'], run.images_per_step)
     # The weights of step s must meet the examples of step s; otherwise a resumed run would differ in silence.
     in_order = tf.debugging.assert_equal(batch_step, step, message='the input is not at the step of the weights')
     with tf.control_dependencies([in_order]):
         images = tf.identity(features['image'])
-    with model_scope(training=True, batch_norm=recipe.batch_norm.mode, decay=recipe.batch_norm.decay):
-        outputs = pyramid.outputs(run, images, recipe.model.image_pyramid, training=True,
-                                  output_stride=recipe.model.output_stride)
+    learning_rate = _learning_rate(run, step)
+    chosen = _optimizer(run, learning_rate)
+    parts, gradients, outputs = _gradients(run, chosen, images, labels, step)
     if warm_start:
         tf.train.init_from_checkpoint(warm_start.prefix, warm_start.assignment)
-    loss = _total_loss(run, outputs, labels, step)
-    learning_rate = _learning_rate(run, step)
+    for name, value in parts.items():
+        tf.summary.scalar(f'losses/{name}', value)
+    loss = tf.add_n(list(parts.values()))
     _summarise(run, features, labels, outputs.logits)
     tf.summary.scalar('learning_rate', learning_rate)
     for collection, tensor in ((hooks.STEP, batch_step), (hooks.LOSS, loss), (hooks.LEARNING_RATE, learning_rate),
                                (hooks.FILENAMES, features['filename'])):
         tf.add_to_collection(collection, tensor)
-    train_op = _train_op(run, loss, learning_rate, step)
-    return estimator.EstimatorSpec(MODES.TRAIN, loss=loss, train_op=train_op)
+    return estimator.EstimatorSpec(MODES.TRAIN, loss=loss, train_op=_apply(run, chosen, gradients, step))
+
+
+def _gradients(run: Run, chosen: tf.train.Optimizer, images, labels, step):
+    """({part of the loss: its mean}, gradients, the first batch's outputs) of a step's batches, one after the other.
+
+    They count as much as those of replicas would: gradients and losses are means, whatever the number of valid pixels,
+    and batch norm has each batch's own statistics, with which it updates the averages in turn.
+    """
+    count = run.recipe.train.accumulate_steps
+    found, sums, outputs = [], None, []
+    for index, (few, truth) in enumerate(zip(tf.split(images, count), tf.split(labels, count), strict=True)):
+        # A batch's features exist only after the one before it has become a gradient: the memory is that of one batch.
+        done = [*sums, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)] if sums else []
+        with tf.control_dependencies(done), tf.variable_scope(tf.get_variable_scope(), reuse=bool(sums) or None):
+            outputs.append(_outputs(run, few, (index, count)))
+            found.append(_losses(run, outputs[-1], truth, step))
+            gradients = optimizer.gradients(tf.add_n(list(found[-1].values())) / count, chosen,
+                                            tf.trainable_variables())
+            sums = [a + b for a, b in zip(sums, gradients, strict=True)] if sums else gradients
+    return {name: tf.add_n([parts[name] for parts in found]) / count for name in found[0]}, sums, outputs[0]
+
+
+def _outputs(run: Run, images, part):
+    recipe = run.recipe
+    with model_scope(training=True, batch_norm=recipe.batch_norm.mode, decay=recipe.batch_norm.decay,
+                     recompute=recipe.train.recompute, part=part):
+        outputs = pyramid.outputs(run, images, recipe.model.image_pyramid, training=True,
+                                  output_stride=recipe.model.output_stride)
+    if recipe.train.recompute and not tf.get_collection(checkpointing.BLOCKS):
+        raise ValueError(f'train.recompute: {recipe.model.net} on {recipe.model.backbone} has no block that can be '
+                         f'computed again; the ResNets and DenseNets have')
+    return outputs
 
 
 def _step_of(numbers: tf.Tensor, batch_size: int) -> tf.Tensor:
@@ -69,16 +101,14 @@ def _step_of(numbers: tf.Tensor, batch_size: int) -> tf.Tensor:
     return numbers[0] // (batch_size * replicas)
 
 
-def _total_loss(run: Run, outputs, labels: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy of the logits and of auxiliary heads, and the weight decay; each part goes to TensorBoard."""
+def _losses(run: Run, outputs, labels: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Cross-entropy of the logits and of auxiliary heads, and the weight decay."""
     options = run.recipe.loss
-    parts = {'cross_entropy': _cross_entropy(run, outputs.logits, labels, step)}
+    parts = {'cross_entropy': outputs.weight * _cross_entropy(run, outputs.logits, labels, step)}
     for name, (logits, weight) in outputs.aux.items():
         parts[name] = weight * _cross_entropy(run, logits, labels, step)
     parts['weight_decay'] = losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
-    for name, value in parts.items():
-        tf.summary.scalar(f'losses/{name}', value)
-    return tf.add_n(list(parts.values()))
+    return parts
 
 
 def _cross_entropy(run: Run, logits: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -86,34 +116,39 @@ def _cross_entropy(run: Run, logits: tf.Tensor, labels: tf.Tensor, step: tf.Tens
     return losses.softmax_cross_entropy(
         logits, labels, run.dataset.ignore_label, label_weights=options.label_weights or None,
         top_k_percent=options.top_k_percent, top_k_ramp_steps=options.top_k_ramp_steps, step=step,
-        upsample_logits=options.upsample_logits)
+        bootstrap_threshold=options.bootstrap_threshold, bootstrap_min_kept=options.bootstrap_min_kept,
+        label_smoothing=options.label_smoothing, upsample_logits=options.upsample_logits)
 
 
 def _learning_rate(run: Run, step: tf.Tensor) -> tf.Tensor:
     return optimizer.learning_rate(run.recipe.schedule, step, run.recipe.train.max_steps)
 
 
-def _train_op(run: Run, loss: tf.Tensor, learning_rate: tf.Tensor, step: tf.Tensor) -> tf.Operation:
-    options = run.recipe.optimizer
-    variables = tf.trainable_variables()
-    chosen = optimizer.make_optimizer(options.name, learning_rate, momentum=options.momentum, epsilon=options.epsilon)
+def _optimizer(run: Run, learning_rate: tf.Tensor) -> tf.train.Optimizer:
+    chosen = optimizer.make_optimizer(run.recipe.optimizer, learning_rate)
     if run.recipe.train.precision == 'float16':
         chosen = tf.train.experimental.enable_mixed_precision_graph_rewrite(chosen)
-    multipliers = optimizer.gradient_multipliers(variables, options.last_layer_multiplier,
-                                                 optimizer.last_layers(options), options.bias_multiplier)
-    return optimizer.train_op(loss, chosen, step, multipliers=multipliers, variables=variables,
-                              update_ops=tf.get_collection(tf.GraphKeys.UPDATE_OPS),
-                              clip_norm=options.clip_norm or None)
+    return chosen
+
+
+def _apply(run: Run, chosen: tf.train.Optimizer, gradients, step: tf.Tensor) -> tf.Operation:
+    options = run.recipe.optimizer
+    variables = tf.trainable_variables()
+    multipliers = optimizer.gradient_multipliers([optimizer.variable_name(v) for v in variables], options)
+    return optimizer.apply(gradients, chosen, step, multipliers=multipliers, variables=variables,
+                           update_ops=[*tf.get_collection(tf.GraphKeys.UPDATE_OPS), *update_over_replicas()],
+                           clip_norm=options.clip_norm or None)
 
 
 def _summarise(run: Run, features, labels: tf.Tensor, logits: tf.Tensor) -> None:
-    """Scores and pictures of the training batch, computed only when a summary is written."""
+    """Scores and pictures of the first training batch, computed only when a summary is written."""
+    labels = labels[:run.recipe.train.batch_size]
     scores = resize.resize_bilinear(tf.cast(logits, tf.float32), tuple(labels.shape.as_list()[1:]))
     classes = tf.argmax(scores, axis=-1, output_type=tf.int32)
     matrix = metrics.confusion_matrix(labels, classes, run.num_classes, run.dataset.ignore_label)
     tf.summary.scalar('mean_iou', metrics.mean_iou(matrix, run.recipe.evaluation.absent))
     tf.summary.scalar('pixel_accuracy', metrics.pixel_accuracy(matrix))
-    shown = slice(0, 2)
+    shown = slice(0, min(2, run.recipe.train.batch_size))
     picture = summaries.triptych(features['image'][shown], labels[shown], classes[shown], run.dataset.palette)
     tf.summary.image('image_truth_prediction', picture, max_outputs=2)
 
@@ -131,16 +166,24 @@ def _evaluate(run: Run, features, labels) -> estimator.EstimatorSpec:
     tf.add_to_collection(eval_hooks.FILENAMES, features['filename'])
     tf.add_to_collection(eval_hooks.TRIPTYCH,
                          summaries.triptych(images, labels, classes, run.dataset.palette))
-    return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops={k: (v, update) for k, v in values.items()})
+    scores = {k: (v, update) for k, v in values.items()} | _trimap(run, labels, classes)
+    return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops=scores)
 
 
 def _predict_for_scores(run: Run, images, labels):
-    """(images, labels, prediction), of one size: the original one, or with `official_compat` the resized one."""
-    evaluation = run.recipe.evaluation
-    if not (evaluation.official_compat and evaluation.min_resize):
+    """(images, labels, prediction), of one size: the original one, or the resized one where that is scored."""
+    if not protocol.scored_resized(run.recipe.evaluation):
         return images, labels, predict.predict(run, images)
     images, labels = predict.to_range(run, images), predict.labels_to_range(run, labels)
     return images, labels, predict.predict_as_is(run, images)
+
+
+def _trimap(run: Run, labels: tf.Tensor, classes: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Operation]]:
+    """The pixel counts of each band, as metrics."""
+    evaluation = run.recipe.evaluation
+    return {f'{metrics.TRIMAP}/{width}': metrics.streaming_confusion_matrix(
+        metrics.in_band(labels, width, run.dataset.ignore_label, evaluation.trimap_around), classes, run.num_classes,
+        run.dataset.ignore_label) for width in evaluation.trimap}
 
 
 def _scores(run: Run, matrix: tf.Tensor) -> dict[str, tf.Tensor]:

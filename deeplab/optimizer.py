@@ -1,6 +1,7 @@
 """Learning rate schedules, optimizers, gradient multipliers and the op of one training step."""
 
 import math
+import re
 
 from deeplab.compat import tf
 from deeplab.schema import Optimizer, Schedule
@@ -20,6 +21,11 @@ def _step(schedule, step, decay_steps):
     return schedule.learning_rate * schedule.decay_factor ** tf.floor(step / schedule.step_size)
 
 
+def _exponential(schedule, step, decay_steps):
+    """Policy step without the steps: decay_factor once every step_size, evenly spread."""
+    return schedule.learning_rate * schedule.decay_factor ** (step / schedule.step_size)
+
+
 def _piecewise(schedule, step, decay_steps):
     """A boundary still belongs to the interval before it, as in `tf.train.piecewise_constant`."""
     boundaries, values = schedule.boundaries, schedule.values
@@ -35,7 +41,8 @@ def _constant(schedule, step, decay_steps):
 
 
 # policy -> f(schedule, step, decay_steps), step counted from the end of the slow start and the warm-up
-SCHEDULES = {'poly': _poly, 'step': _step, 'piecewise': _piecewise, 'cosine': _cosine, 'constant': _constant}
+SCHEDULES = {'poly': _poly, 'step': _step, 'exponential': _exponential, 'piecewise': _piecewise, 'cosine': _cosine,
+             'constant': _constant}
 
 
 def learning_rate(schedule: Schedule, step: tf.Tensor, max_steps: int) -> tf.Tensor:
@@ -44,6 +51,8 @@ def learning_rate(schedule: Schedule, step: tf.Tensor, max_steps: int) -> tf.Ten
     Counted from `schedule.start_step` (before it the first rate holds): the slow start's constant rate, then the linear
     warm-up from 0, then the policy over decay_steps or what is left of max_steps.
     """
+    if schedule.unit != 'steps':
+        raise ValueError(f'the schedule counts in {schedule.unit}; deeplab.epochs.in_steps makes steps of it')
     if schedule.policy not in SCHEDULES:
         raise ValueError(f'schedule.policy {schedule.policy!r} is none of {", ".join(SCHEDULES)}')
     before = schedule.slow_start_steps + schedule.warmup_steps
@@ -62,20 +71,21 @@ def learning_rate(schedule: Schedule, step: tf.Tensor, max_steps: int) -> tf.Ten
     return tf.cast(rate, tf.float32)
 
 
-# name -> f(learning rate, momentum, epsilon)
+# name -> f(learning rate, options)
 OPTIMIZERS = {
-    'momentum': lambda rate, momentum, epsilon: tf.train.MomentumOptimizer(rate, momentum),
-    'adam': lambda rate, momentum, epsilon: tf.train.AdamOptimizer(rate, epsilon=epsilon),
-    'rmsprop': lambda rate, momentum, epsilon: tf.train.RMSPropOptimizer(rate, momentum=momentum, epsilon=epsilon),
-    'sgd': lambda rate, momentum, epsilon: tf.train.GradientDescentOptimizer(rate),
+    'momentum': lambda rate, options: tf.train.MomentumOptimizer(rate, options.momentum),
+    'adam': lambda rate, options: tf.train.AdamOptimizer(rate, options.beta1, options.beta2, options.epsilon),
+    'rmsprop': lambda rate, options: tf.train.RMSPropOptimizer(rate, momentum=options.momentum,
+                                                               epsilon=options.epsilon),
+    'sgd': lambda rate, options: tf.train.GradientDescentOptimizer(rate),
 }
 
 
-def make_optimizer(name: str, learning_rate, *, momentum: float = 0.9, epsilon: float = 1e-8) -> tf.train.Optimizer:
-    """The optimizer of that name, a key of OPTIMIZERS; those without momentum or epsilon leave it aside."""
-    if name not in OPTIMIZERS:
-        raise ValueError(f'optimizer {name!r} is none of {", ".join(OPTIMIZERS)}')
-    return OPTIMIZERS[name](learning_rate, momentum, epsilon)
+def make_optimizer(options: Optimizer, learning_rate) -> tf.train.Optimizer:
+    """The optimizer of that name, a key of OPTIMIZERS; each takes of the options what it has."""
+    if options.name not in OPTIMIZERS:
+        raise ValueError(f'optimizer {options.name!r} is none of {", ".join(OPTIMIZERS)}')
+    return OPTIMIZERS[options.name](learning_rate, options)
 
 
 # Parts of the names of the variables that official DeepLab trains faster and leaves out of a new head.
@@ -87,13 +97,37 @@ def last_layers(options: Optimizer) -> tuple[str, ...]:
     return ('logits',) if options.last_layers_contain_logits_only else LAST_LAYERS
 
 
-def gradient_multipliers(variables, last_layer_multiplier: float = 1.0, scopes: tuple[str, ...] = LAST_LAYERS,
-                         bias_multiplier: float = 2.0) -> dict[str, float]:
-    """{variable name: factor of its gradient}: last layers have one of `scopes` anywhere in their name, and the biases'
-    factor comes on top. Official DeepLab doubles biases always; the ones of BatchNorm (beta) aren't meant."""
-    names = [variable_name(variable) for variable in variables]
-    return {name: (last_layer_multiplier if any(scope in name for scope in scopes) else 1.0)
-            * (bias_multiplier if 'biases' in name else 1.0) for name in names}
+def gradient_multipliers(names, options: Optimizer) -> dict[str, float]:
+    """{variable name: factor of its gradient}, the product of all that apply.
+
+    Last layers have one of `last_layers` anywhere in their name. Official DeepLab doubles biases always; the ones of
+    BatchNorm (beta) aren't meant. Each pattern of `options.multipliers` is searched for in the names.
+
+    Raises:
+      ValueError: a pattern that matches no name or isn't a regular expression, a factor that isn't a number >= 0.
+    """
+    scopes = last_layers(options)
+    factors = {name: (options.last_layer_multiplier if any(scope in name for scope in scopes) else 1.0)
+               * (options.bias_multiplier if 'biases' in name else 1.0) for name in names}
+    for pattern, factor in options.multipliers.items():
+        if type(factor) not in (int, float) or factor < 0:
+            raise ValueError(f'optimizer.multipliers: {factor!r} of {pattern!r} is not a number of at least 0')
+        for name in _matching(pattern, factors):
+            factors[name] *= factor
+    return factors
+
+
+def _matching(pattern: str, names) -> list[str]:
+    """Seed 003 trained rows with a pattern that matched nothing, and found out later."""
+    try:
+        found = [name for name in names if re.search(pattern, name)]
+    except re.error as error:
+        raise ValueError(f'optimizer.multipliers: {pattern!r} is not a regular expression: {error}') from error
+    if not found:
+        scopes = dict.fromkeys(name.split('/')[0] for name in names)
+        raise ValueError(f'optimizer.multipliers: {pattern!r} matches none of {len(names)} trainable variables; their '
+                         f'outermost scopes are {", ".join(scopes)}')
+    return found
 
 
 def variable_name(variable) -> str:
@@ -101,16 +135,21 @@ def variable_name(variable) -> str:
     return variable.name.split(':')[0]
 
 
-def train_op(loss, optimizer, global_step, *, multipliers, variables, update_ops, clip_norm=None) -> tf.Operation:
-    """One step: gradients of the loss, clipped to a global norm of `clip_norm`, times `multipliers`, applied.
+def gradients(loss, optimizer, variables) -> list[tf.Tensor]:
+    """The gradients that `apply` takes; ValueError when a variable has none.
 
     Under a strategy `loss` is the replica's mean: a v1 optimizer in Estimator divides it, with the weight decay, by the
-    number of replicas and sums the gradients over them. ValueError when a variable has no gradient.
+    number of replicas and sums the gradients over them.
     """
-    gradients, variables = zip(*optimizer.compute_gradients(loss, list(variables)), strict=True)
-    without = [variable_name(v) for g, v in zip(gradients, variables, strict=True) if g is None]
+    found = optimizer.compute_gradients(loss, list(variables))
+    without = [variable_name(variable) for gradient, variable in found if gradient is None]
     if without:
         raise ValueError(f'the loss does not depend on these variables: {", ".join(without)}')
+    return [gradient for gradient, _ in found]
+
+
+def apply(gradients, optimizer, global_step, *, multipliers, variables, update_ops, clip_norm=None) -> tf.Operation:
+    """One step: gradients clipped to a global norm of `clip_norm`, times `multipliers`, applied."""
     if clip_norm is not None:
         gradients = _clip(gradients, clip_norm)
     factors = [multipliers.get(variable_name(v), 1.0) for v in variables]

@@ -7,6 +7,7 @@ answered with the nearest names.
 
 import dataclasses
 import difflib
+import functools
 import json
 import tomllib
 import types
@@ -18,9 +19,12 @@ from typing import Any
 from deeplab.schema import Recipe
 
 RECIPES = Path(__file__).parent / 'recipes'
+# Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
+INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps'}
 
 
-def fields(section: type = Recipe, prefix: str = '') -> dict[str, dataclasses.Field]:
+@functools.cache  # every field of every row asks for them
+def fields(section: type = Recipe, prefix: str = '') -> Mapping[str, dataclasses.Field]:
     """Every field of a recipe by its path, in order: {'data.dataset': Field, ...}."""
     found = {}
     for field in dataclasses.fields(section):
@@ -28,7 +32,7 @@ def fields(section: type = Recipe, prefix: str = '') -> dict[str, dataclasses.Fi
             found.update(fields(field.type, f'{prefix}{field.name}.'))
         else:
             found[prefix + field.name] = field
-    return found
+    return types.MappingProxyType(found)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -63,6 +67,8 @@ def _replace(recipe: Recipe, path: str, value: Any) -> Recipe:
     if path not in known:
         raise ValueError(f'unknown recipe field {path!r}; {nearest(path, known)}')
     value = _coerce(known[path].type, value, path)
+    if value and path in INSTEAD_OF:
+        recipe = _replace(recipe, INSTEAD_OF[path], 0)
     section, _, name = path.rpartition('.')
     if not section:
         return dataclasses.replace(recipe, **{name: value})

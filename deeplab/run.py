@@ -2,19 +2,22 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from datasets import registry
 from datasets.input_fn import Augmentation
 from datasets.registry import Dataset
-from deeplab import losses, metrics, optimizer
+from deeplab import epochs, losses, metrics, optimizer, protocol
 from deeplab.backbones import BACKBONES, Backbone
-from deeplab.nets import NETS
+from deeplab.nets import NETS, Net
+from deeplab.protocol import Crf
 from deeplab.recipe import Recipe, nearest
 
 PRECISIONS = ('float32', 'bfloat16', 'float16')
+DATA_FORMATS = ('auto', 'channels_last', 'channels_first')
 MERGE_METHODS = ('max', 'avg')
+CLASS_WEIGHTS = ('none', 'enet', 'median_frequency')
 STATUSES = ('built', 'ported', 'reproduced')
 BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
@@ -26,7 +29,7 @@ class Run:
     recipe: Recipe
     dataset: Dataset
     backbone: Backbone
-    net: Callable[..., Any]
+    net: Net
     net_options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -38,12 +41,19 @@ class Run:
         return self.recipe.evaluation.output_stride or self.recipe.model.output_stride
 
     @property
+    def images_per_step(self) -> int:
+        """Of one replica."""
+        return self.recipe.train.batch_size * self.recipe.train.accumulate_steps
+
+    @property
+    def crf(self) -> Crf | None:
+        return protocol.crf_parameters(self.recipe.evaluation)
+
+    @property
     def augmentation(self) -> Augmentation:
         data = self.recipe.data
-        return Augmentation(crop_size=data.crop_size, min_scale=data.min_scale, max_scale=data.max_scale,
-                            scale_step=data.scale_step, flip=data.flip, pad_value=self.backbone.pad_value,
-                            min_resize=data.min_resize, max_resize=data.max_resize,
-                            resize_factor=data.resize_factor)
+        shared = {field.name: getattr(data, field.name) for field in fields(Augmentation) if hasattr(data, field.name)}
+        return Augmentation(**shared, pad_value=self.backbone.pad_value)
 
 
 def resolve(recipe: Recipe) -> Run:
@@ -55,21 +65,24 @@ def resolve(recipe: Recipe) -> Run:
     model = recipe.model
     backbone = _choose('model.backbone', model.backbone, BACKBONES)
     net = _choose('model.net', model.net, NETS)
-    _check_options('model.options', model.options, net)
+    _check_options('model.options', model.options, net.build)
     _check_options('model.backbone_options', model.backbone_options, backbone.build)
-    for stride in (model.output_stride, recipe.evaluation.output_stride or model.output_stride):
-        if stride not in backbone.output_strides:
-            raise ValueError(f'output stride {stride} is not one of {model.backbone}: {backbone.output_strides}')
+    _check_fit(recipe, net, backbone)
     _choose('status', recipe.status, dict.fromkeys(STATUSES))
     _choose('train.precision', recipe.train.precision, dict.fromkeys(PRECISIONS))
+    _choose('train.data_format', recipe.train.data_format, dict.fromkeys(DATA_FORMATS))
+    if recipe.train.accumulate_steps < 1:
+        raise ValueError(f'train.accumulate_steps = {recipe.train.accumulate_steps}; a step has at least 1 batch')
     _choose('batch_norm.mode', recipe.batch_norm.mode, dict.fromkeys(BATCH_NORM_MODES))
     _choose('optimizer.name', recipe.optimizer.name, optimizer.OPTIMIZERS)
     _choose('schedule.policy', recipe.schedule.policy, optimizer.SCHEDULES)
+    _choose('schedule.unit', recipe.schedule.unit, dict.fromkeys(epochs.UNITS))
     _choose('loss.weight_decay_rule', recipe.loss.weight_decay_rule, losses.RULES)
     _choose('model.merge_method', model.merge_method, dict.fromkeys(MERGE_METHODS))
     _check_scales('model.image_pyramid', model.image_pyramid)
     _check_scales('evaluation.scales', recipe.evaluation.scales or (0.0,))
-    _check_resize(recipe)
+    protocol.check(recipe.evaluation)
+    _choose('loss.class_weights', recipe.loss.class_weights, dict.fromkeys(CLASS_WEIGHTS))
     _choose('evaluation.absent', recipe.evaluation.absent, metrics.ABSENT_RULES)
     dataset = registry.load(recipe.data.dataset)
     _check_label_weights(recipe, dataset)
@@ -84,23 +97,39 @@ def _choose(path: str, name: str, choices: Mapping[str, Any]) -> Any:
 
 def _check_options(path: str, options: Mapping[str, Any], function: Callable) -> None:
     """The keyword-only arguments of a function are the schema of its options."""
-    schema = [p.name for p in inspect.signature(function).parameters.values()
-              if p.kind is p.KEYWORD_ONLY and p.name not in ('training', 'output_stride', 'backbone_options')]
+    schema = _options(function)
     for name in options:
         if name not in schema:
             raise ValueError(f'{path}.{name} is not an option of {function.__name__}; {nearest(name, schema)}')
 
 
+def _options(function: Callable) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values()
+            if p.kind is p.KEYWORD_ONLY and p.name not in ('training', 'output_stride', 'backbone_options')]
+
+
+def _check_fit(recipe: Recipe, net: Net, backbone: Backbone) -> None:
+    """Net, backbone and output strides must go together."""
+    if net.needs_backbone == (backbone.name == 'none'):
+        fitting = [name for name in BACKBONES if name != 'none'] if net.needs_backbone else ['none']
+        raise ValueError(f'model.backbone = {backbone.name!r} does not go with {net.name}; '
+                         f'{nearest(backbone.name, fitting)}')
+    if lacking := [tap for tap in net.taps if tap not in backbone.taps]:
+        raise ValueError(f'{net.name} reads features at strides {list(net.taps)}; {backbone.name} has no tap at '
+                         f'{lacking}, only at {list(backbone.taps)}')
+    if lacking := [name for name in net.backbone_options if name not in _options(backbone.build)]:
+        fitting = [name for name, each in BACKBONES.items() if set(net.backbone_options) <= set(_options(each.build))]
+        raise ValueError(f'{net.name} needs a backbone with {", ".join(lacking)}, which {backbone.name} has not; '
+                         f'{nearest(backbone.name, fitting)}')
+    for stride in (recipe.model.output_stride, recipe.evaluation.output_stride or recipe.model.output_stride):
+        for part in (net, backbone):
+            if part.output_strides and stride not in part.output_strides:
+                raise ValueError(f'output stride {stride} is not one of {part.name}: {list(part.output_strides)}')
+
+
 def _check_scales(path: str, scales: tuple[float, ...]) -> None:
     if any(scale <= 0 for scale in scales) or len(set(scales)) < len(scales):
         raise ValueError(f'{path} = {list(scales)}: give scales above 0, each once')
-
-
-def _check_resize(recipe: Recipe) -> None:
-    evaluation = recipe.evaluation
-    if (evaluation.max_resize or evaluation.resize_factor) and not evaluation.min_resize:
-        raise ValueError(f'evaluation.max_resize {evaluation.max_resize} and evaluation.resize_factor '
-                         f'{evaluation.resize_factor} need evaluation.min_resize, the length of the short side')
 
 
 def _check_label_weights(recipe: Recipe, dataset: Dataset) -> None:

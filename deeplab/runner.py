@@ -1,17 +1,19 @@
 """Trains a Run with `tf.estimator.train_and_evaluate`, after everything that can be checked beforehand was checked."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from datasets import input_fn
+from datasets import class_weights, input_fn, subset
 from datasets.progress import Progress
-from deeplab import eval_hooks, hooks, optimizer
+from deeplab import corrupt, epochs, eval_hooks, hooks, optimizer, pyramid
 from deeplab.compat import estimator, tensorflow, tf
 from deeplab.devices import session_config, worker
+from deeplab.layers.scope import model_scope
 from deeplab.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
 from deeplab.model_fn import MODES, WarmStart, model_fn
 from deeplab.run import Run
-from pretrained import restore
+from pretrained import fitting, released, restore
 
 SMALLEST_BATCH_NORM_BATCH = 8
 
@@ -25,12 +27,18 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
 
     Raises:
       ValueError: something about recipe, data, checkpoint or model_dir is wrong; nothing was changed.
-      TrainingFailed: the loss or the weights are not finite.
+      TrainingFailed: the loss or the weights are not finite, or records are corrupt.
     """
     recipe = run.recipe
-    train_index = input_fn.index_records(recipe.data.data_dir, recipe.data.train_split, run.dataset)
-    eval_index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split, run.dataset)
+    train_index = index_split(run, recipe.data.train_split, recipe.data.on_corrupt)
+    eval_index = index_evaluation(run)
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+    run = _in_steps(_weighted(run, train_index), train_index, replicas)
+    recipe = run.recipe
     stop = hooks.StopSignal()
+    if recipe.train.early_stopping_evals and worker()[1] > 1:
+        raise ValueError('train.early_stopping_evals: of several workers only one evaluates and could stop, and the '
+                         'others would wait for it; train on one machine, or set it to 0')
     chief = worker()[0] == 0
     with locked(model_dir, worker()[0]):
         if chief:
@@ -38,25 +46,43 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         warm_start = _initialise(run, model_dir)
         if chief:
             keep_recipe(model_dir, recipe, allow_recipe_change)
-        replicas = strategy.num_replicas_in_sync if strategy else 1
         _announce(run, model_dir, train_index, eval_index, replicas)
+        if chief:
+            corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
         if latest_step(model_dir) >= recipe.train.max_steps:
             say(f'{model_dir} is at step {latest_step(model_dir)}, train.max_steps is {recipe.train.max_steps}: '
                 f'nothing to train')
             return 0
+        best = BestCheckpoint(model_dir)
+        if _is_enough(run, best):
+            return 0
         stop.install()
         chosen = make_estimator(run, model_dir, strategy, warm_start)
         training = estimator.TrainSpec(_train_input(run, model_dir, train_index), recipe.train.max_steps,
-                                       hooks=_train_hooks(run, model_dir, replicas, stop))
+                                       hooks=_train_hooks(run, model_dir, replicas, stop, best))
         evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, name=None, start_delay_secs=0,
                                         throttle_secs=recipe.train.eval_secs,
                                         hooks=_eval_hooks(run, model_dir, eval_index, stop),
-                                        exporters=[BestCheckpoint(model_dir)])
+                                        exporters=[best])
         try:
-            estimator.train_and_evaluate(chosen, training, evaluation)
+            with corrupt.listed(train_index, eval_index):
+                estimator.train_and_evaluate(chosen, training, evaluation)
         except eval_hooks.Terminated:
             say('stopped during an evaluation; the checkpoint of the last step is written')
+        _is_enough(run, best)
     return stop.exit_status
+
+
+def index_split(run: Run, split: str, on_corrupt: str = 'stop') -> input_fn.RecordIndex:
+    """The records of a split, as many as `data.limit` leaves; ValueError where they are missing or damaged."""
+    data = run.recipe.data
+    index = input_fn.index_records(data.data_dir, split, run.dataset, on_corrupt=on_corrupt)
+    return subset.first(index, data.limit)
+
+
+def index_evaluation(run: Run) -> input_fn.RecordIndex:
+    """The records that are evaluated: of the evaluation split, as many as `evaluation.limit` leaves."""
+    return subset.first(index_split(run, run.recipe.data.eval_split), run.recipe.evaluation.limit)
 
 
 def make_estimator(run: Run, model_dir: Path, strategy: tf.distribute.Strategy | None = None,
@@ -70,22 +96,31 @@ def make_estimator(run: Run, model_dir: Path, strategy: tf.distribute.Strategy |
         keep_checkpoint_max=options.keep_checkpoints, log_step_count_steps=None, save_checkpoints_secs=None,
         save_checkpoints_steps=None,  # hooks.Saver does it; several workers would get a second one
         train_distribute=strategy,
-        session_config=session_config(options.precision))
+        session_config=session_config(options.precision, options.data_format))
     return estimator.Estimator(model_fn, config=config, params={'run': run, 'warm_start': warm_start})
 
 
-def model_variables(run: Run) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a Run's variables (without optimizer slots), from a graph built for this and thrown away."""
+def model_variables(run: Run, training: bool = False) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a Run's variables (without optimizer slots), from a graph built for this and thrown away.
+
+    With `training`, those of auxiliary heads too.
+    """
+    recipe = run.recipe
+    height, width = recipe.data.crop_size
     with tf.Graph().as_default():
-        height, width = run.recipe.data.crop_size
-        features = {'image': tf.placeholder(tf.float32, [1, height, width, 3])}
-        model_fn(features, None, MODES.PREDICT, {'run': run})
+        images = tf.placeholder(tf.float32, [1, height, width, 3])
+        if training:
+            with model_scope(training=True, batch_norm=recipe.batch_norm.mode):
+                pyramid.outputs(run, images, recipe.model.image_pyramid, training=True,
+                                output_stride=recipe.model.output_stride)
+        else:
+            model_fn({'image': images}, None, MODES.PREDICT, {'run': run})
         return {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
 
 
 def _initialise(run: Run, model_dir: Path) -> WarmStart | None:
     """What the weights start from; says it, and refuses a checkpoint that doesn't fit."""
-    variables = model_variables(run)
+    variables = model_variables(run, training=True)
     existing = tf.train.latest_checkpoint(str(model_dir))
     source = run.recipe.init.checkpoint
     if existing:
@@ -97,10 +132,62 @@ def _initialise(run: Run, model_dir: Path) -> WarmStart | None:
     if not source:
         say('no init.checkpoint: training starts from random weights')
         return None
-    report = restore.plan(restore.locate(source), variables, scope=run.backbone.scope,
+    found = released.locate(source)
+    prefix = fitting.fitted(found, variables, model_dir / f'init.worker-{worker()[0]}')
+    if prefix != found:
+        say(f'{found}: fc6 and fc7 are reduced to those of {run.recipe.model.net}, in {prefix}')
+    report = restore.plan(prefix, variables, scope=run.backbone.scope,
                           exclude=() if run.recipe.init.head else optimizer.last_layers(run.recipe.optimizer))
     say(report.text())
     return WarmStart(report.prefix, restore.assignment_map(report))
+
+
+def _weighted(run: Run, index: input_fn.RecordIndex) -> Run:
+    """The Run with the label weights that its rule makes of the training split's manifest."""
+    rule = run.recipe.loss.class_weights
+    if rule == 'none':
+        return run
+    if not index.manifest:
+        raise ValueError(f'loss.class_weights = {rule} needs the class pixels of the manifest, and '
+                         f'{run.recipe.data.data_dir} has none: write the records with datasets.convert, or give '
+                         f'loss.label_weights')
+    pixels = index.manifest['class_pixels']
+    weights = (class_weights.enet(pixels) if rule == 'enet'
+               else class_weights.median_frequency(pixels, _class_image_pixels(index)))
+    if run.recipe.loss.label_weights not in ((), weights):  # what a resumed run recorded is the same
+        raise ValueError(f'loss.label_weights differ from what loss.class_weights = {rule} makes of the training '
+                         f'split; give one of the two, or train on the records that the run began with')
+    say(f'class weights ({rule}): ' +
+        ', '.join(f'{name} {weight:.2f}' for name, weight in zip(run.dataset.class_names, weights, strict=True)))
+    loss = dataclasses.replace(run.recipe.loss, label_weights=weights)
+    return dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, loss=loss))
+
+
+def _in_steps(run: Run, index: input_fn.RecordIndex, replicas: int) -> Run:
+    """The Run with its epochs counted in steps, for as long as it lasts."""
+    return dataclasses.replace(run, recipe=epochs.in_steps(run.recipe, index.num_examples,
+                                                           run.images_per_step * replicas))
+
+
+def _is_enough(run: Run, best: BestCheckpoint) -> bool:
+    """Whether early stopping ends the run; says it."""
+    limit = run.recipe.train.early_stopping_evals
+    enough = _is_reached(limit, best)
+    if enough:
+        say(f'{best.evaluations_since} evaluations without a better one than {best.describe()}; '
+            f'train.early_stopping_evals is {limit}')
+    return enough
+
+
+def _is_reached(limit: int, best: BestCheckpoint) -> bool:
+    return 0 < limit <= best.evaluations_since
+
+
+def _class_image_pixels(index: input_fn.RecordIndex) -> list[int]:
+    if 'class_image_pixels' not in index.manifest:
+        raise ValueError('the manifest of the training split has no class_image_pixels, which '
+                         'loss.class_weights = median_frequency needs: convert the dataset again')
+    return index.manifest['class_image_pixels']
 
 
 def _announce(run: Run, model_dir: Path, train_index, eval_index, replicas: int) -> None:
@@ -109,9 +196,10 @@ def _announce(run: Run, model_dir: Path, train_index, eval_index, replicas: int)
     say(f'{recipe.name}: {recipe.model.net} on {recipe.model.backbone}, {run.dataset.name} '
         f'({train_index.num_examples} {recipe.data.train_split}, {eval_index.num_examples} {recipe.data.eval_split} '
         f'images, {run.num_classes} classes) -> {model_dir}')
-    say(f'batch: {batch} images per replica x {replicas} replica{"s" * (replicas > 1)} = {batch * replicas} per step; '
-        f'steps {latest_step(model_dir)} to {recipe.train.max_steps} are '
-        f'{recipe.train.max_steps * batch * replicas / train_index.num_examples:.1f} epochs in all')
+    batches = f' x {recipe.train.accumulate_steps} batches' if recipe.train.accumulate_steps > 1 else ''
+    say(f'batch: {batch} images per replica x {replicas} replica{"s" * (replicas > 1)}{batches} = '
+        f'{run.images_per_step * replicas} per step; steps {latest_step(model_dir)} to {recipe.train.max_steps} are '
+        f'{recipe.train.max_steps * run.images_per_step * replicas / train_index.num_examples:.1f} epochs in all')
     if recipe.batch_norm.mode == 'train' and batch < SMALLEST_BATCH_NORM_BATCH:
         say(f'warning: batch norm is trained on {batch} images per replica; below {SMALLEST_BATCH_NORM_BATCH} its '
             f'statistics are poor (the papers used 12 to 16). Consider --batch_norm.mode freeze_statistics or a larger '
@@ -122,7 +210,7 @@ def _train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex) -> Call
     def build(input_context=None):
         context = input_context or tf.distribute.InputContext()
         return input_fn.train_dataset(
-            index, run.augmentation, batch_size=run.recipe.train.batch_size, seed=run.recipe.train.seed,
+            index, run.augmentation, batch_size=run.images_per_step, seed=run.recipe.train.seed,
             start_step=latest_step(model_dir), max_steps=run.recipe.train.max_steps,
             ignore_label=run.dataset.ignore_label, num_replicas=context.num_replicas_in_sync,
             pipeline=context.input_pipeline_id, num_pipelines=context.num_input_pipelines)
@@ -133,17 +221,18 @@ def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
     return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)
 
 
-def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal) -> list:
+def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint) -> list:
     options = run.recipe.train
     index, count = worker()
     chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
     if index == 0:
         chosen.append(hooks.Console(str(model_dir), options.log_steps, options.max_steps,
-                                    options.batch_size * replicas))
+                                    run.images_per_step * replicas))
     # The order matters: a NaN is found before the saver could write it; the saver evaluates, which isn't a step's time.
     # Workers' clocks differ, their steps don't.
     chosen.append(hooks.Saver(str(model_dir), options.save_steps, options.save_secs if count == 1 else 0, stop,
                               str(model_dir / f'tmp_worker_{index}') if index else None))
+    chosen.append(hooks.StopEarly(lambda: _is_reached(options.early_stopping_evals, best)))
     return chosen
 
 

@@ -6,22 +6,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deeplab import runner
+from deeplab import averages, runner
 from deeplab.compat import estimator, tf
 from deeplab.model_fn import model_fn
 from deeplab.run import Run
-from pretrained import restore
+from pretrained import released, restore
 
 STEP = 'global_step'
 
 
 @dataclass(frozen=True)
 class Trained:
-    """`prefix` is the checkpoint's path without `.index`; `step` is None where it holds none, as released ones do."""
+    """`prefix` is the checkpoint's path without `.index`; `step` is None where it holds none, as released ones do.
+
+    `averaged` names the checkpoints that it is the mean of, if it is one.
+    """
 
     run: Run
     prefix: str
     step: int | None
+    averaged: tuple[str, ...] = ()
 
     def make_estimator(self, model_dir: Path) -> estimator.Estimator:
         """An Estimator to evaluate and predict with; give it `prefix` as checkpoint_path."""
@@ -30,14 +34,21 @@ class Trained:
                                    params={'run': self.run, 'step': self.step or 0})
 
 
-def checkpoints(model_dir: Path | None, choice: str) -> list[str]:
-    """The prefixes that 'latest', 'best', 'all' or a path stand for; 'all' in the order of their steps.
+def checkpoints(model_dir: Path | None, choice: str, row: str = '') -> list[str]:
+    """The prefixes that 'latest', 'best', 'all', 'average:N', a path or catalog:NAME stand for; 'all' by their steps.
+
+    Without a model_dir, 'latest' is the released checkpoint that the recipe of the name `row` measures. A mean is
+    written to model_dir/average.
 
     Raises:
       ValueError: there is none; says where it looked.
     """
+    if choice.startswith(averages.CHOICE):
+        return [averages.write(model_dir, choice)]
     if choice not in ('latest', 'best', 'all'):
-        return [restore.locate(choice)]
+        return [released.locate(choice)]
+    if model_dir is None and choice == 'latest' and (published := released.measured_by(row)):
+        return [released.locate(published)]
     if model_dir is None:
         raise ValueError(f'--checkpoint {choice} is looked for in a model_dir: give --model_dir, or the path of a '
                          f'checkpoint')
@@ -65,18 +76,22 @@ def load(run: Run, prefixes: Sequence[str]) -> list[Trained]:
     variables = runner.model_variables(run)
     found = []
     for prefix in prefixes:
-        _check_class_count(run, restore.plan(prefix, variables))
-        restore.check_compatible(prefix, variables)
+        report = restore.plan(prefix, variables)
+        _check_class_count(run, report)
+        # Only training builds auxiliary heads; looking for them costs a second graph.
+        auxiliary = runner.model_variables(run, training=True) if report.unused else ()
+        restore.check_compatible(prefix, variables, optional=auxiliary)
         reader = tf.train.load_checkpoint(prefix)
-        found.append(Trained(run, prefix, int(reader.get_tensor(STEP)) if reader.has_tensor(STEP) else None))
+        found.append(Trained(run, prefix, int(reader.get_tensor(STEP)) if reader.has_tensor(STEP) else None,
+                             averages.sources(prefix)))
     return found
 
 
 def load_one(run: Run, model_dir: Path | None, choice: str) -> Trained:
     """The checkpoint that 'latest', 'best' or a path stands for, with the Run; ValueError as in `load`."""
     if choice == 'all':
-        raise ValueError('--checkpoint all is for evaluate.py; choose latest, best or a path')
-    return load(run, checkpoints(model_dir, choice))[0]
+        raise ValueError('--checkpoint all is for evaluate.py; choose latest, best, average:N or a path')
+    return load(run, checkpoints(model_dir, choice, run.recipe.name))[0]
 
 
 def _check_class_count(run: Run, report: restore.Report) -> None:

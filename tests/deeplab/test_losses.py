@@ -152,10 +152,70 @@ def test_hard_mining_without_a_ramp_starts_at_its_share():
     np.testing.assert_allclose(loss, every[:int(0.1 * every.size)].mean(), rtol=1e-6)
 
 
+def surprises_and_smoothed(logits, labels, smoothing):
+    """-ln p of the true class, and the cross-entropy with smoothed targets, both in float64."""
+    logits = logits.astype(np.float64)
+    log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    targets = np.eye(logits.shape[-1])[np.where(labels == IGNORE, 0, labels)]
+    targets = targets * (1 - smoothing) + smoothing / logits.shape[-1]
+    return pixel_losses(logits, labels), np.where(labels == IGNORE, 0, -(targets * log_probabilities).sum(-1))
+
+
+def test_smoothed_targets_share_a_tenth_among_all_classes():
+    logits, labels = random_case()
+    loss, gradient = run(logits, labels, label_smoothing=0.1)
+    _, smoothed = surprises_and_smoothed(logits, labels, 0.1)
+    np.testing.assert_allclose(loss, smoothed.sum() / (labels != IGNORE).sum(), rtol=1e-6)
+    # The gradient is softmax - target.
+    probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    targets = np.eye(5)[np.where(labels == IGNORE, 0, labels)] * 0.9 + 0.02
+    expected = np.where(labels[..., None] == IGNORE, 0, probabilities - targets) / (labels != IGNORE).sum()
+    np.testing.assert_allclose(gradient, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize('threshold, min_kept, smoothing', [
+    (0.3, 0, 0.0), (0.7, 0, 0.1), (0.01, 20, 0.0), (0.3, 5, 0.0), (1.0, 0, 0.0), (0.01, 10 ** 6, 0.0)])
+def test_bootstrapping_keeps_improbable_pixels_and_at_least_so_many(threshold, min_kept, smoothing):
+    logits, labels = random_case((11, 13))
+    weights = (0.5, 1.0, 2.0, 3.0, 0.25)
+    loss, gradient = run(logits, labels, bootstrap_threshold=threshold, bootstrap_min_kept=min_kept,
+                         label_smoothing=smoothing, label_weights=weights)
+    surprises, losses_ = surprises_and_smoothed(logits, labels, smoothing)
+    valid = labels != IGNORE
+    probabilities = np.where(valid, np.exp(-surprises), 2)
+    kept = valid & (probabilities < threshold)
+    if min_kept:
+        worst = np.sort(probabilities.ravel())[:min(min_kept, valid.sum())][-1]
+        kept |= valid & (probabilities <= worst)
+        assert kept.sum() >= min(min_kept, valid.sum())
+    weighted = losses_ * np.array(weights)[np.where(valid, labels, 0)]
+    np.testing.assert_allclose(loss, weighted[kept].sum() / kept.sum(), rtol=1e-6)
+    np.testing.assert_array_equal((gradient != 0).any(-1), kept)
+
+
+@pytest.mark.parametrize('options', [{'bootstrap_threshold': 0.5}, {'label_smoothing': 0.1},
+                                     {'bootstrap_threshold': 0.5, 'bootstrap_min_kept': 7}])
+def test_a_batch_without_labels_costs_nothing_however_pixels_are_chosen(options):
+    logits, labels = random_case()
+    loss, gradient = run(logits, np.full_like(labels, IGNORE), **options)
+    assert loss == 0 and (gradient == 0).all()
+
+
+def test_bootstrapping_without_hard_pixels_costs_nothing():
+    _, labels = random_case()
+    sure = 20 * np.eye(5, dtype=np.float32)[np.where(labels == IGNORE, 0, labels)]
+    loss, gradient = run(sure, labels, bootstrap_threshold=0.5)
+    assert loss == 0 and (gradient == 0).all()
+
+
 @pytest.mark.parametrize('options, message', [
     ({'top_k_percent': 0.0}, 'top_k_percent is 0.0'),
     ({'top_k_percent': 25}, 'top_k_percent is 25'),
     ({'top_k_percent': 0.5, 'top_k_ramp_steps': 10}, 'needs the step'),
+    ({'label_smoothing': 1.0}, 'label_smoothing is 1.0'),
+    ({'bootstrap_threshold': 1.5}, 'bootstrap_threshold is 1.5'),
+    ({'bootstrap_threshold': 0.5, 'top_k_percent': 0.5}, 'both choose pixels'),
+    ({'bootstrap_min_kept': 5}, 'needs a bootstrap_threshold'),
 ])
 def test_impossible_mining_is_refused(options, message):
     with pytest.raises(ValueError, match=message):

@@ -7,7 +7,7 @@ import pytest
 
 from deeplab import hooks, losses, model_fn, optimizer, runner
 from deeplab.compat import tf
-from deeplab.schema import Schedule
+from deeplab.schema import Optimizer, Schedule
 from tests.deeplab import fill, oracle
 from tests.deeplab import official as configuration
 
@@ -99,14 +99,17 @@ def test_three_steps(official):
     record, model = official['sgd_3_steps_ruleB'], Model()
     recipe = record['recipe']
     schedule = Schedule(policy=recipe['policy'], learning_rate=recipe['base_lr'], power=recipe['power'])
+    options = Optimizer(momentum=recipe['momentum'], bias_multiplier=2.0,
+                        last_layer_multiplier=recipe['last_layer_gradient_multiplier'])
     with model.graph.as_default(), tf.Session() as session:
         fill.fill(session, 'B')
         step = tf.train.get_or_create_global_step()
         rate = optimizer.learning_rate(schedule, step, recipe['steps'])
         loss = model.cross_entropy() + losses.l2_loss(model.variables, recipe['weight_decay'], 'conv_weights')
-        train = optimizer.train_op(
-            loss, optimizer.make_optimizer('momentum', rate, momentum=recipe['momentum']), step,
-            multipliers=optimizer.gradient_multipliers(model.variables, recipe['last_layer_gradient_multiplier']),
+        chosen = optimizer.make_optimizer(options, rate)
+        train = optimizer.apply(
+            optimizer.gradients(loss, chosen, model.variables), chosen, step,
+            multipliers=optimizer.gradient_multipliers([optimizer.variable_name(v) for v in model.variables], options),
             variables=model.variables, update_ops=tf.get_collection(tf.GraphKeys.UPDATE_OPS))
         filled = {id(variable) for variable in tf.get_collection(tf.GraphKeys.MODEL_VARIABLES)}
         session.run(tf.variables_initializer([v for v in tf.global_variables() if id(v) not in filled]))
@@ -157,7 +160,8 @@ class Trained:
     ('upsample_topk25_ramp100_at_step_40', 40, {'loss.top_k_percent': 0.25, 'loss.top_k_ramp_steps': 100}),
 ])
 def test_recipe_fields_reach_the_loss(name, step, changes, official, monkeypatch):
-    monkeypatch.setattr(model_fn, '_train_op', lambda *arguments: tf.no_op())
+    monkeypatch.setattr(model_fn.optimizer, 'gradients', lambda *arguments: [])  # which take their time
+    monkeypatch.setattr(model_fn, '_apply', lambda *arguments: tf.no_op())
     expected = official['losses']['A'][name] + official['losses']['A']['regularization_loss']
     with tf.Graph().as_default(), tf.Session() as session:
         training = Trained(session, changes, 'A')

@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,8 +81,18 @@ def test_constant_is_constant():
     np.testing.assert_allclose(rates(Schedule(policy='constant'), [0, 7, 99999]), [0.007] * 3, rtol=1e-6)
 
 
+def test_exponential_multiplies_once_every_interval():
+    """FC-DenseNet: x0.995 an epoch, here of 100 steps; policy step does the same in steps."""
+    options = {'decay_factor': 0.995, 'step_size': 100}
+    found = rates(Schedule(policy='exponential', **options), [0, 50, 100, 1000])
+    np.testing.assert_allclose(found, [0.007 * 0.995 ** epochs for epochs in (0, 0.5, 1, 10)], rtol=1e-6)
+    found = rates(Schedule(policy='step', **options), [0, 99, 100, 1000])
+    np.testing.assert_allclose(found, [0.007 * 0.995 ** epochs for epochs in (0, 0, 1, 10)], rtol=1e-6)
+
+
 @pytest.mark.parametrize('options, message', [
-    ({'policy': 'linear'}, "'linear' is none of poly, step, piecewise, cosine, constant"),
+    ({'policy': 'linear'}, "'linear' is none of poly, step, exponential, piecewise, cosine, constant"),
+    ({'unit': 'epochs'}, 'the schedule counts in epochs'),
     ({'slow_start_steps': 60, 'warmup_steps': 40}, 'nothing is left of max_steps 100'),
     ({'policy': 'piecewise', 'boundaries': (10,), 'values': (1.0,)}, 'one value more than there are boundaries'),
     ({'policy': 'piecewise', 'boundaries': (10, 5), 'values': (1.0, 2.0, 3.0)}, 'ascending boundaries'),
@@ -108,8 +117,8 @@ def sgd_steps(w, gradients, rate):
 def adam_steps(w, gradients, rate):
     m = v = 0
     for t, g in enumerate(gradients, 1):
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-        w = w - rate * np.sqrt(1 - 0.999 ** t) / (1 - 0.9 ** t) * m / (np.sqrt(v) + 1e-3)
+        m, v = 0.5 * m + 0.5 * g, 0.99 * v + 0.01 * g * g
+        w = w - rate * np.sqrt(1 - 0.99 ** t) / (1 - 0.5 ** t) * m / (np.sqrt(v) + 1e-3)
     return w
 
 
@@ -132,7 +141,8 @@ def test_every_optimizer_follows_its_update_rule():
         with tf.Graph().as_default(), tf.Session() as session:
             w = tf.get_variable('w', initializer=[1.0, 2.0])
             gradient = tf.placeholder(tf.float32, [2])
-            chosen = optimizer.make_optimizer(name, 0.1, momentum=0.8, epsilon=1e-3)
+            options = Optimizer(name=name, momentum=0.8, beta1=0.5, beta2=0.99, epsilon=1e-3)
+            chosen = optimizer.make_optimizer(options, 0.1)
             apply = chosen.apply_gradients([(gradient, w)])
             session.run(tf.global_variables_initializer())
             for value in gradients:
@@ -140,21 +150,48 @@ def test_every_optimizer_follows_its_update_rule():
             expected = steps(np.array([1.0, 2.0]), gradients, 0.1)
             np.testing.assert_allclose(session.run(w), expected, rtol=1e-5, err_msg=name)
     with pytest.raises(ValueError, match="'sdg' is none of momentum, adam, rmsprop, sgd"):
-        optimizer.make_optimizer('sdg', 0.1)
+        optimizer.make_optimizer(Optimizer(name='sdg'), 0.1)
 
 
 def test_multipliers_equal_the_official_ones():
     oracle = json.loads((ORACLE / 'gradient_multipliers.json').read_text())
     assert len(oracle) == 5
     for config, tables in oracle.items():
-        variables = [SimpleNamespace(name=f'{name}:0') for name, _ in manifests()[config]['variables']]
+        names = [name for name, _ in manifests()[config]['variables']]
         for factor in (1, 10):
             for logits_only in (False, True):
-                scopes = optimizer.last_layers(Optimizer(last_layers_contain_logits_only=logits_only))
-                found = optimizer.gradient_multipliers(variables, float(factor), scopes)
+                found = optimizer.gradient_multipliers(names, Optimizer(
+                    last_layer_multiplier=float(factor), last_layers_contain_logits_only=logits_only,
+                    bias_multiplier=2.0))
                 expected = tables[f'multiplier_{factor}_logits_only_{logits_only}']
                 assert set(expected) <= set(found)
                 assert found == {name: expected.get(name, 1.0) for name in found}, config
+
+
+NAMES = ['resnet_v1_50/conv1/weights', 'resnet_v1_50/conv1/BatchNorm/gamma', 'fc1_voc12/c0/weights',
+         'fc1_voc12/c0/biases', 'logits/biases']
+
+
+@pytest.mark.parametrize('options, expected', [
+    # DeepLabv1 and v2: the head x10, its biases x20.
+    ({'multipliers': {'^fc1_voc12/': 10.0, '^fc1_voc12/.*biases$': 2}}, [1, 1, 10, 20, 1]),
+    # Seed 003: the head's weights x5 and biases x10; its `betagammafix` stops gamma and beta.
+    ({'multipliers': {'^fc1.*weights': 5, '^fc1.*biases': 10, 'BatchNorm/(gamma|beta)$': 0}}, [1, 0, 5, 10, 1]),
+    ({'multipliers': {'logits': 3}, 'last_layer_multiplier': 10.0, 'bias_multiplier': 2.0}, [1, 1, 1, 2, 60]),
+])
+def test_patterns_multiply_the_gradients_of_the_names_that_they_match(options, expected):
+    assert list(optimizer.gradient_multipliers(NAMES, Optimizer(**options)).values()) == expected
+
+
+@pytest.mark.parametrize('multipliers, message', [
+    ({'lr_multiply': 5}, "'lr_multiply' matches none of 5 trainable variables; .* resnet_v1_50, fc1_voc12, logits"),
+    ({'(': 5}, 'is not a regular expression'),
+    ({'logits': 'ten'}, "'ten' of 'logits' is not a number"),
+    ({'logits': -1}, "-1 of 'logits' is not a number of at least 0"),
+])
+def test_impossible_multipliers_are_refused(multipliers, message):
+    with pytest.raises(ValueError, match=message):
+        optimizer.gradient_multipliers(NAMES, Optimizer(multipliers=multipliers))
 
 
 INPUTS = np.random.RandomState(0).normal(size=(24, 3)).astype(np.float32)
@@ -167,12 +204,15 @@ def linear_train_op(inputs, targets, clip_norm):
     weights = tf.get_variable('logits/weights', initializer=WEIGHTS)
     bias = tf.get_variable('logits/biases', initializer=BIAS)
     variables = tf.trainable_variables()
+    options = Optimizer(last_layer_multiplier=3.0, bias_multiplier=2.0)
     loss = tf.reduce_mean(tf.square(inputs @ weights + bias - targets))
     loss += losses.l2_loss(variables, DECAY, 'conv_weights')
     step = tf.train.get_or_create_global_step()
-    return loss, optimizer.train_op(
-        loss, optimizer.make_optimizer('momentum', RATE), step, variables=variables, clip_norm=clip_norm, update_ops=[],
-        multipliers=optimizer.gradient_multipliers(variables, 3.0))
+    chosen = optimizer.make_optimizer(options, RATE)
+    gradients = optimizer.gradients(loss, chosen, variables)
+    return loss, optimizer.apply(
+        gradients, chosen, step, variables=variables, clip_norm=clip_norm, update_ops=[],
+        multipliers=optimizer.gradient_multipliers([optimizer.variable_name(v) for v in variables], options))
 
 
 def linear_in_numpy(batches, clip_norm):
@@ -219,15 +259,15 @@ def test_clipping_matters_in_that_test():
     assert not np.allclose(linear_in_numpy(batches, None)[0], linear_in_numpy(batches, 0.5)[0], rtol=1e-2)
 
 
-def test_train_op_runs_update_ops_and_names_variables_without_a_gradient():
+def test_a_step_runs_update_ops_and_names_variables_without_a_gradient():
     with tf.Graph().as_default(), tf.Session() as session:
         used, moving, unused = (tf.get_variable(name, initializer=1.0) for name in ('used', 'moving', 'unused'))
         step = tf.train.get_or_create_global_step()
         options = {'multipliers': {}, 'update_ops': [moving.assign(5.0).op]}
-        sgd = optimizer.make_optimizer('sgd', 0.5)
-        train = optimizer.train_op(used * used, sgd, step, variables=[used], **options)
+        sgd = optimizer.make_optimizer(Optimizer(name='sgd'), 0.5)
+        train = optimizer.apply(optimizer.gradients(used * used, sgd, [used]), sgd, step, variables=[used], **options)
         with pytest.raises(ValueError, match='does not depend on these variables: unused'):
-            optimizer.train_op(used * used, sgd, step, variables=[used, unused], **options)
+            optimizer.gradients(used * used, sgd, [used, unused])
         session.run(tf.global_variables_initializer())
         session.run(train)
         assert session.run([used, moving, unused, step]) == [0.0, 5.0, 1.0, 1]
