@@ -1,6 +1,6 @@
 """Evaluate checkpoints on a split: per-class IoU at the original resolution, and a result JSON.
 
-    python evaluate.py --model_dir runs/camvid [--checkpoint latest|best|all|PATH] [--check]
+    python evaluate.py --model_dir runs/camvid [--checkpoint latest|best|all|average:N|PATH] [--check]
     python evaluate.py --recipe ROW --checkpoint PATH --data_dir records/voc2012
 
 Exit status: 0 done; 1 --check found the score outside the recipe's tolerance; 2 something is wrong with flags, recipe,
@@ -32,7 +32,7 @@ def main(argv=None) -> int:
     count = evaluation.num_images(resolved)  # damaged records are found before a graph is built
     if own.check:
         results.require_expected(recipe, count)
-    models = trained.load(resolved, trained.checkpoints(model_dir, own.checkpoint))
+    models = trained.load(resolved, trained.checkpoints(model_dir, own.checkpoint, recipe.name))
     for model in models:
         measured = evaluation.evaluate(model, model_dir, own.pictures)
         print(f'{model.prefix}: {results.line(measured)}' if own.checkpoint == 'all' else results.table(measured))

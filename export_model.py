@@ -5,7 +5,7 @@
 
 Signatures: serving_default takes images uint8 [N,H,W,3] of any size, image_bytes takes JPEG or PNG strings [N]; both
 give classes int32 [N,H,W] and probabilities float32 [N,H,W,C]. assets.extra/labels.json has class names, palette,
-conventions and recipe. The protocol (evaluation.scales, evaluation.flip, evaluation.pad_to) is exported too.
+conventions and recipe. The protocol is exported too: scales, mirrored, tiles, CRF.
 
 Exit status: 0 exported; 1 the SavedModel differs from predict, nothing was left behind; 2 wrong flags or checkpoint.
 """

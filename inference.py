@@ -6,7 +6,8 @@
 An --input is a file, a folder (searched below), a glob in quotes or a .txt list of paths; several may be given.
 Outputs are <name>_ids.png (a pixel is its class id), <name>_colour.png (palette picture, the same ids) and
 <name>_overlay.png; sub-folders are kept, and of images that differ only in their suffix, the suffix. Images are taken
-as stored: EXIF rotation is ignored, alpha is dropped, 16 bits become their high 8.
+as stored: EXIF rotation is ignored, alpha is dropped, 16 bits become their high 8. With --submission, PNGs with the
+names and ids of a benchmark, and their archive, are written instead.
 
 Exit status: 0 all images were predicted; 1 some were not, and are listed at the end; 2 nothing to do or wrong flags.
 """
@@ -20,20 +21,33 @@ from deeplab import flags
 def main(argv=None) -> int:
     parser = flags.trained_parser(__doc__, short=('dataset', 'precision'))
     parser.add_argument('--input', nargs='+', required=True, help='files, folders, globs or .txt lists')
-    parser.add_argument('--output_dir', type=Path, required=True, help='where the PNGs go')
+    parser.add_argument('--data_dir', type=Path,
+                        help="folder that the paths in a .txt list are relative to; default: the list's")
+    parser.add_argument('--output_dir', type=Path, help='where the PNGs go; default MODEL_DIR/predictions')
     parser.add_argument('--format', default='ids,colour,overlay', help='which PNGs; default %(default)s')
+    parser.add_argument('--submission', help='voc | cityscapes | ade20k: PNGs and archive for the benchmark instead')
     parser.add_argument('--overwrite', action='store_true', help='replace PNGs that exist')
     own, overrides = parser.parse(argv)
     recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides)
     model_dir = Path(own.model_dir) if own.model_dir else None
+    output_dir = own.output_dir or (model_dir or Path()) / 'predictions'
 
-    from deeplab import infer, run, trained  # TensorFlow is imported only when the flags are right
+    from deeplab import infer, run, submission, trained  # TensorFlow is imported only when the flags are right
+    resolved = run.resolve(recipe)
+    rules = submission.choose(own.submission, resolved.dataset) if own.submission else None
     formats = infer.choose_formats(own.format)
-    sources = infer.find_sources(own.input, own.output_dir)
-    infer.refuse_overwriting(sources, own.output_dir, formats, own.overwrite)
-    model = trained.load_one(run.resolve(recipe), model_dir, own.checkpoint)
-    failures = infer.infer(model, sources, own.output_dir, formats)
-    print(f'{len(sources) - len(failures)} of {len(sources)} images predicted -> {own.output_dir}')
+    sources = infer.find_sources(own.input, output_dir, own.data_dir)
+    if rules:
+        files = submission.plan(rules, sources, output_dir, own.overwrite)
+    else:
+        infer.refuse_overwriting(sources, output_dir, formats, own.overwrite)
+    model = trained.load_one(resolved, model_dir, own.checkpoint)
+    if rules:
+        packed, failures = submission.write(model, rules, files, output_dir)
+        print(f'submission: {packed}' if packed else 'no archive was made: images are missing')
+    else:
+        failures = infer.infer(model, sources, output_dir, formats)
+    print(f'{len(sources) - len(failures)} of {len(sources)} images predicted -> {output_dir}')
     if failures:
         print(f'{len(failures)} failed:', *failures, sep='\n  ', file=sys.stderr)
     return 1 if failures else 0

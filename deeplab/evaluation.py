@@ -1,17 +1,15 @@
-"""Evaluates a trained model on a split, at the original resolution, from one exact confusion matrix."""
+"""Evaluates a trained model on a split under the protocol of its recipe, from exact confusion matrices."""
 
 import time
 from pathlib import Path
 
 import numpy as np
 
-from datasets import input_fn
 from datasets.progress import Progress
-from deeplab import eval_hooks, runner, trained
+from deeplab import corrupt, eval_hooks, metrics, protocol, runner, trained
 from deeplab.compat import tensorflow
 from deeplab.results import Measurement
 from deeplab.run import Run
-from deeplab.schema import Evaluation
 from deeplab.trained import Trained
 from pretrained import restore
 
@@ -27,8 +25,8 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     """
     run = model.run
     recipe = run.recipe
-    index = input_fn.index_records(recipe.data.data_dir, recipe.data.eval_split, run.dataset)
-    name = f'{recipe.data.eval_split}_{protocol_name(recipe.evaluation, run.eval_output_stride)}'
+    index = runner.index_evaluation(run)
+    name = f'{recipe.data.eval_split}_{protocol.name(recipe.evaluation, run.eval_output_stride)}'
     watching = [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
     if model_dir is not None:
         watching.append(eval_hooks.PicturesToTensorBoard(model_dir / f'eval_{name}', recipe.train.eval_images,
@@ -36,26 +34,19 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     if pictures is not None:
         watching.append(eval_hooks.PicturesToFolder(pictures, recipe.train.eval_images))
     start = time.monotonic()
-    with trained.folder_for_events(model_dir) as folder:
+    with trained.folder_for_events(model_dir) as folder, corrupt.listed(index):
         values = model.make_estimator(folder).evaluate(
             runner.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix, name=name)
     return Measurement(
         recipe=recipe, dataset=run.dataset, output_stride=run.eval_output_stride,
         confusion_matrix=np.asarray(values['pixel_counts'], np.int64), num_images=index.num_examples,
-        list_sha256=index.manifest['list_sha256'] if index.manifest else None,
+        list_sha256=index.manifest['list_sha256'] if index.manifest and not recipe.data.limit else None,
         checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,
         gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),
-        seconds=time.monotonic() - start)
+        seconds=time.monotonic() - start, averaged=model.averaged,
+        trimap={width: np.asarray(values[f'{metrics.TRIMAP}/{width}'], np.int64) for width in recipe.evaluation.trimap})
 
 
 def num_images(run: Run) -> int:
-    """Images of the recipe's evaluation split."""
-    return input_fn.index_records(run.recipe.data.data_dir, run.recipe.data.eval_split, run.dataset).num_examples
-
-
-def protocol_name(evaluation: Evaluation, output_stride: int) -> str:
-    """Such as 'os16', 'os8_0.5_1_1.5_flip' or 'os16_resized513_official'."""
-    scales = [] if evaluation.scales == (1.0,) else [f'{scale:g}' for scale in evaluation.scales]
-    others = {'flip': evaluation.flip, f'resized{evaluation.min_resize}': evaluation.min_resize,
-              'nearest': not evaluation.upsample_logits, 'official': evaluation.official_compat}
-    return '_'.join([f'os{output_stride}', *scales, *(name for name, used in others.items() if used)])
+    """Images that the recipe evaluates."""
+    return runner.index_evaluation(run).num_examples

@@ -3,7 +3,7 @@
 Signatures, both giving 'classes' int32 [N,H,W] and 'probabilities' float32 [N,H,W,C]:
   serving_default  'images' uint8 [N,H,W,3], RGB, any size
   image_bytes      'image_bytes' string [N], JPEG or PNG, equal sizes in a batch, at most MAX_PIXELS pixels each
-Padding, normalisation and the evaluation protocol (scales, flip) are inside.
+Padding, normalisation and the evaluation protocol (scales, flip, tiles, CRF) are inside.
 """
 
 import contextlib

@@ -72,8 +72,10 @@ def choose_formats(text: str) -> list[str]:
     return chosen
 
 
-def find_sources(inputs: Sequence[str], output_dir: Path) -> list[Source]:
-    """Images of files, folders, globs and lists (`.txt`, a path a line, relative to the list), each once, in order.
+def find_sources(inputs: Sequence[str], output_dir: Path, list_root: Path | None = None) -> list[Source]:
+    """Images of files, folders, globs and lists (`.txt`, a path a line), each once, in order.
+
+    Paths of a list are relative to `list_root`, by default to the list itself.
 
     Folders are searched below for files with an image suffix, but not below output_dir. Sub-folders beneath what all
     images have in common are kept in the names, and of images that differ in the suffix alone, the suffix.
@@ -81,7 +83,8 @@ def find_sources(inputs: Sequence[str], output_dir: Path) -> list[Source]:
     Raises:
       ValueError: an input names nothing, or two outputs would have one name.
     """
-    paths = list(dict.fromkeys(Path(os.path.abspath(path)) for one in inputs for path in _expand(one, output_dir)))
+    paths = list(dict.fromkeys(Path(os.path.abspath(path)) for one in inputs
+                               for path in _expand(one, output_dir, list_root)))
     single = len(inputs) == 1 and Path(inputs[0]).is_dir()
     root = Path(os.path.abspath(inputs[0])) if single else Path(os.path.commonpath([path.parent for path in paths]))
     stems = Counter(path.with_suffix('') for path in paths)
@@ -94,13 +97,13 @@ def find_sources(inputs: Sequence[str], output_dir: Path) -> list[Source]:
     return sources
 
 
-def _expand(given: str, output_dir: Path) -> list[Path]:
+def _expand(given: str, output_dir: Path, list_root: Path | None) -> list[Path]:
     path = Path(given)
     if path.is_dir():
         found = sorted(_below(path, output_dir.resolve()))
     elif path.suffix.lower() == '.txt' and path.is_file():
         lines = path.read_text(encoding='utf-8-sig').splitlines()
-        found = [path.parent / line.strip() for line in lines if line.strip()]
+        found = [(list_root or path.parent) / line.strip() for line in lines if line.strip()]
     elif path.exists():
         found = [path]
     else:
@@ -124,7 +127,12 @@ def outputs(source: Source, output_dir: Path, formats: Iterable[str]) -> dict[st
 
 def refuse_overwriting(sources: Sequence[Source], output_dir: Path, formats: Sequence[str], overwrite: bool) -> None:
     """ValueError where an output would replace an input, or, without `overwrite`, anything."""
-    targets = [path for source in sources for path in outputs(source, output_dir, formats).values()]
+    refuse_replacing(sources, [path for source in sources for path in outputs(source, output_dir, formats).values()],
+                     overwrite)
+
+
+def refuse_replacing(sources: Sequence[Source], targets: Sequence[Path], overwrite: bool) -> None:
+    """`refuse_overwriting` for files of any names."""
     read = {source.path for source in sources}
     for path in targets:
         if Path(os.path.abspath(path)) in read:
@@ -149,6 +157,18 @@ def read_image(path: Path) -> np.ndarray:
 
 def infer(model: Trained, sources: Sequence[Source], output_dir: Path, formats: Sequence[str]) -> list[Failure]:
     """Writes the PNGs of every source, at its size, and returns those that failed; each is also reported at once."""
+    palette = palette_table(model.run.dataset.palette)
+
+    def write(source: Source, ids: np.ndarray, pixels: np.ndarray) -> None:
+        for name, path in outputs(source, output_dir, formats).items():
+            save(FORMATS[name](ids, pixels, palette), path)
+
+    return infer_each(model, sources, write)
+
+
+def infer_each(model: Trained, sources: Sequence[Source], write: Callable[[Source, np.ndarray, np.ndarray], None]
+               ) -> list[Failure]:
+    """Calls write(source, ids uint8 [H,W], pixels uint8 [H,W,3]) for every source; returns those that failed."""
     failures: list[Failure] = []
 
     def fail(source: Source, error: Exception) -> None:
@@ -156,7 +176,6 @@ def infer(model: Trained, sources: Sequence[Source], output_dir: Path, formats: 
         print('\n' * sys.stderr.isatty() + f'error: {failures[-1]}', file=sys.stderr, flush=True)
         progress.update()
 
-    palette = palette_table(model.run.dataset.palette)
     with trained.folder_for_events(None) as folder, Progress(len(sources), 'predicting') as progress:
         predictions = model.make_estimator(folder).predict(
             lambda: _dataset(sources, fail), predict_keys=['classes', 'pixels', 'number'],
@@ -165,8 +184,7 @@ def infer(model: Trained, sources: Sequence[Source], output_dir: Path, formats: 
             source = sources[prediction['number'][0]]
             ids = prediction['classes'][0].astype(np.uint8)
             try:
-                for name, path in outputs(source, output_dir, formats).items():
-                    _save(FORMATS[name](ids, prediction['pixels'][0], palette), path)
+                write(source, ids, prediction['pixels'][0])
             except OSError as error:
                 fail(source, error)
             else:
@@ -190,7 +208,8 @@ def _dataset(sources: Sequence[Source], fail: Callable[[Source, Exception], None
     return named.batch(1).prefetch(WAITING)
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def save(picture: Image.Image, path: Path) -> None:
+    """Writes a PNG aside and renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f'{path.name}.{os.getpid()}.tmp')
     picture.save(aside, 'png')

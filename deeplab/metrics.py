@@ -14,6 +14,8 @@ ABSENT_RULES = {
     'zero': lambda truth, union: union >= 0,  # every class counts; one that occurs nowhere has IoU 0
 }
 
+TRIMAP = 'trimap'
+
 
 def confusion_matrix(labels, predictions, num_classes: int, ignore_label: int) -> tf.Tensor:
     """Pixel counts int64 [C,C], truth by prediction, of int labels and predictions of one shape.
@@ -53,6 +55,33 @@ def streaming_confusion_matrix(labels, predictions, num_classes: int, ignore_lab
     update = matrix.assign_add(confusion_matrix(labels, predictions, num_classes, ignore_label))
     replicas = tf.distribute.get_replica_context()
     return replicas.merge_call(lambda _, total: derive(tf.identity(total)), args=(matrix,)), update
+
+
+def in_band(labels: tf.Tensor, width: int, ignore_label: int, around: str) -> tf.Tensor:
+    """Labels [N,H,W] with what is outside a band ignored: all that is more than `width` rows or columns away.
+
+    The band is around ignored pixels ('void'), as DeepLab's trimaps are (v1 to v3+, after Kohli et al., IJCV
+    2009), or around pixels beside one of another label ('edges'), where a dataset draws no void borders.
+    """
+    core = tf.equal(labels, ignore_label) if around == 'void' else _edges(labels)
+    near = tf.cast(core, tf.float32)[..., tf.newaxis]
+    for window in ([2 * width + 1, 1], [1, 2 * width + 1]):  # a square, by its sides
+        near = tf.nn.max_pool2d(near, window, 1, 'SAME')
+    return tf.where(near[..., 0] > 0, labels, tf.fill(tf.shape(labels), ignore_label))
+
+
+def _edges(labels: tf.Tensor) -> tf.Tensor:
+    """Whether one of the four neighbours differs, bool [N,H,W]."""
+    down, right = tf.not_equal(labels[:, 1:], labels[:, :-1]), tf.not_equal(labels[:, :, 1:], labels[:, :, :-1])
+    sides = ((down, [[0, 0], [1, 0], [0, 0]]), (down, [[0, 0], [0, 1], [0, 0]]),
+             (right, [[0, 0], [0, 0], [1, 0]]), (right, [[0, 0], [0, 0], [0, 1]]))
+    return tf.reduce_any(tf.stack([tf.pad(differs, missing) for differs, missing in sides]), 0)
+
+
+def joined(matrix: np.ndarray, groups: tuple[int, ...]) -> np.ndarray:
+    """The confusion matrix [G,G] of groups of classes, given the group 0..G-1 of each class."""
+    member = np.eye(max(groups) + 1, dtype=matrix.dtype)[list(groups)]
+    return member.T @ matrix @ member
 
 
 def _intersection_truth_union(matrix):

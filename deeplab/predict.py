@@ -1,9 +1,15 @@
 """Images of any size -> classes and probabilities of the same size: one path for evaluation, inference and export.
 
 An image is padded at the bottom and right, with the value that the backbone takes for grey, to at least `pad_to` and to
-a multiple of the output stride plus one, where aligned corners make feature cells and pixels coincide; the prediction
-is cut back. Scales and the mirrored image are averaged as probabilities, as the official eval.py does it; logits of a
-scale below 1 are first enlarged to the logit grid of scale 1, as published multi-scale figures have it.
+a multiple of the output stride plus one, where aligned corners make feature cells and pixels coincide, or to the
+multiple that the net asks for; the prediction is cut back. Scales and the mirrored image are averaged as probabilities,
+as the official eval.py does it, or the largest of their logits counts (`fusion` 'max': DeepLabv2, which
+merges on the logit grid, where this merges at the image's size); logits of a scale below 1 are first enlarged to the
+logit grid of scale 1, as published multi-scale figures have it. Views are computed one after another.
+
+With `tile_size`, images of more than `tile_limit` pixels are seen through a window (deeplab.tiles), each scale in tiles
+of that size, padded where an image is smaller; seed 003 evaluates so. The CRF (deeplab.crf) comes last, at the images'
+size.
 
 `evaluation.official_compat` adds what the official code does differently, for comparisons to the last digit:
 - a single scale of 1 isn't mirrored, whatever `flip` says;
@@ -17,11 +23,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from datasets.augment import resized_to_range
-from deeplab import pyramid
+from deeplab import crf, pyramid, tiles
 from deeplab.compat import tf
 from deeplab.layers import resize
 from deeplab.layers.scope import model_scope
 from deeplab.run import Run
+
+FUSIONS = {'mean': tf.add, 'max': tf.maximum}  # keys: protocol.CHOICES['fusion']
 
 
 class Prediction(NamedTuple):
@@ -37,11 +45,11 @@ def predict(run: Run, images: tf.Tensor) -> Prediction:
     if not evaluation.min_resize:
         return predict_as_is(run, images)
     size = resize.spatial_size(images)
-    found = predict_as_is(run, to_range(run, images))
+    found = _predict(run, to_range(run, images))
     probabilities = resize.resize_bilinear(found.probabilities, size)
     if evaluation.official_compat:
         return Prediction(resize.resize_nearest(found.classes[..., tf.newaxis], size)[..., 0], probabilities)
-    return Prediction(_best(probabilities), probabilities)
+    return _refined(run, images, Prediction(_best(probabilities), probabilities))
 
 
 def to_range(run: Run, images: tf.Tensor) -> tf.Tensor:
@@ -62,26 +70,83 @@ def _range(run: Run, images: tf.Tensor) -> tf.Tensor:
 
 def predict_as_is(run: Run, images: tf.Tensor) -> Prediction:
     """`predict` for images that already have the size that the net is to see."""
-    size = tf.shape(images)[1:3]
-    found = _predict_padded(run, _padded(run, images))
-    return Prediction(*(each[:, :size[0], :size[1]] for each in found))
+    return _refined(run, images, _predict(run, images))
 
 
-def _predict_padded(run: Run, images: tf.Tensor) -> Prediction:
+def _refined(run: Run, images: tf.Tensor, found: Prediction) -> Prediction:
+    """The prediction after the recipe's CRF."""
+    if not run.recipe.evaluation.crf:
+        return found
+    probabilities = crf.refine(images, found.probabilities, run.crf)
+    return Prediction(_best(probabilities), probabilities)
+
+
+def _predict(run: Run, images: tf.Tensor) -> Prediction:
     evaluation = run.recipe.evaluation
     views = list(itertools.product(evaluation.scales, (False, True) if evaluation.flip else (False,)))
     if evaluation.official_compat and evaluation.scales == (1.0,):
         views = views[:1]
-    size = resize.spatial_size(images)
     if len(views) == 1 and not evaluation.upsample_logits:
-        return _enlarged(_logits(run, images, *views[0]), size)
-    total = 0.0
+        padded = _padded(run, images, evaluation.pad_to)
+        return Prediction(*(_cut(each, images) for each in _enlarged(
+            _logits(run, padded, *views[0]), resize.spatial_size(padded))))
+    merge = FUSIONS[evaluation.fusion]
+    merged, before = None, []
     for view in views:
-        with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-            total += tf.nn.softmax(resize.resize_bilinear(_logits(run, images, *view), size))
-    mean = total / len(views)
+        # A view begins when the one before it is merged: memory is that of the largest, not of all.
+        with tf.control_dependencies(before), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+            found = _view(run, tf.identity(images), *view)
+        merged = found if merged is None else merge(merged, found)
+        before = [merged]
+    if evaluation.fusion == 'max':
+        return Prediction(_best(merged), tf.nn.softmax(merged))
+    mean = merged / len(views)
     softened = evaluation.official_compat and evaluation.scales != (1.0,)
     return Prediction(_best(mean), tf.nn.softmax(mean) if softened else mean)
+
+
+def _view(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
+    """What is merged of one view, at the images' size: probabilities, or logits where the largest count."""
+    evaluation = run.recipe.evaluation
+    if not evaluation.tile_size:
+        return _whole(run, images, scale, mirror)
+    if not evaluation.tile_limit:
+        return _tiled(run, images, scale, mirror)
+    size = tf.stack(resize.scaled_size(resize.spatial_size(images), scale))
+    return tf.cond(tf.reduce_prod(size) > evaluation.tile_limit, lambda: _tiled(run, images, scale, mirror),
+                   lambda: _whole(run, images, scale, mirror))
+
+
+def _whole(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
+    padded = _padded(run, images, run.recipe.evaluation.pad_to)
+    logits = resize.resize_bilinear(_logits(run, padded, scale, mirror), resize.spatial_size(padded))
+    return _cut(_score(run, logits), images)
+
+
+def _tiled(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
+    """Tiles of the scaled images; each is a view of its own, so that its size decides what the net sees."""
+    evaluation = run.recipe.evaluation
+    scaled = pyramid.scaled(images, scale)
+    size = tf.shape(scaled)[1:3]
+    filled = pad(scaled, run.backbone.pad_value, tf.maximum(size, list(evaluation.tile_size)))
+
+    def score(tile: tf.Tensor) -> tf.Tensor:
+        padded = _padded(run, tile, ())
+        logits = resize.resize_bilinear(_logits(run, padded, 1.0, mirror), resize.spatial_size(padded))
+        return _cut(_score(run, logits), tile)
+
+    scores = tiles.blend(filled, score, run.num_classes, size=evaluation.tile_size, overlap=evaluation.tile_overlap,
+                         weighting=evaluation.tile_weighting)
+    return resize.resize_bilinear(scores[:, :size[0], :size[1]], resize.spatial_size(images))
+
+
+def _score(run: Run, logits: tf.Tensor) -> tf.Tensor:
+    return logits if run.recipe.evaluation.fusion == 'max' else tf.nn.softmax(logits)
+
+
+def _cut(scores: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    size = tf.shape(images)[1:3]
+    return scores[:, :size[0], :size[1]]
 
 
 def _logits(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
@@ -103,24 +168,26 @@ def _best(scores: tf.Tensor) -> tf.Tensor:
     return tf.argmax(scores, axis=-1, output_type=tf.int32)
 
 
-def _padded(run: Run, images: tf.Tensor) -> tf.Tensor:
-    evaluation = run.recipe.evaluation
+def _padded(run: Run, images: tf.Tensor, pad_to: Sequence[int]) -> tf.Tensor:
     size = tf.shape(images)[1:3]
-    if not evaluation.official_compat:
-        return pad(images, run.backbone.pad_value, padded_size(size, evaluation.pad_to, run.eval_output_stride))
-    if not evaluation.pad_to:
+    if not run.recipe.evaluation.official_compat:
+        return pad(images, run.backbone.pad_value,
+                   padded_size(size, pad_to, run.eval_output_stride, run.net.multiple))
+    if not pad_to:
         return images
-    crop = tf.constant(evaluation.pad_to)
+    crop = tf.constant(pad_to)
     fits = tf.debugging.assert_less_equal(size, crop, message='official_compat: an image is larger than pad_to')
     with tf.control_dependencies([fits]):
         padded = pad(images, run.backbone.pad_value, crop)
-    padded.set_shape([None, *evaluation.pad_to, None])
+    padded.set_shape([None, *pad_to, None])
     return padded
 
 
-def padded_size(size: tf.Tensor, pad_to: Sequence[int], output_stride: int) -> tf.Tensor:
-    """The smallest height and width of k * output_stride + 1 that hold both `size` and `pad_to`."""
+def padded_size(size: tf.Tensor, pad_to: Sequence[int], output_stride: int, multiple: int = 0) -> tf.Tensor:
+    """The smallest height and width that hold both `size` and `pad_to`: multiples, or k * output_stride + 1."""
     least = tf.maximum(size, list(pad_to) or [1, 1])
+    if multiple:
+        return -(-least // multiple) * multiple
     return -(-(least - 1) // output_stride) * output_stride + 1
 
 

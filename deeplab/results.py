@@ -12,8 +12,8 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 import PIL
 
 from datasets.registry import Dataset
-from deeplab import metrics
+from deeplab import metrics, protocol
 from deeplab import recipe as recipes
 from deeplab.compat import tensorflow
 from deeplab.schema import Recipe
@@ -33,7 +33,10 @@ ONE_CLASS = 0.99  # a larger share of the predictions in one class is worth a wa
 
 @dataclass(frozen=True)
 class Measurement:
-    """One evaluation; `confusion_matrix` is int64 [C,C], rows the truth."""
+    """One evaluation; `confusion_matrix` is int64 [C,C], rows the truth, and `trimap` has one for each width.
+
+    `averaged` names the checkpoints whose mean was evaluated, if it was one.
+    """
 
     recipe: Recipe
     dataset: Dataset
@@ -46,6 +49,8 @@ class Measurement:
     global_step: int | None
     gpus: tuple[str, ...]
     seconds: float
+    trimap: Mapping[int, np.ndarray] = field(default_factory=dict)
+    averaged: tuple[str, ...] = ()
 
     @cached_property
     def scores(self) -> metrics.Scores:
@@ -138,18 +143,15 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
         },
         'per_class_iou': {name: None if math.isnan(iou) else 100 * iou for name, iou in
                           zip(measured.dataset.class_names, found.per_class_iou, strict=True)},
+        'categories': _categories(measured),
+        'trimap': _trimap(measured),
         'data': {'dataset': measured.dataset.name, 'split': measured.recipe.data.eval_split,
                  'num_images': measured.num_images, 'list_sha256': measured.list_sha256,
                  'ignore_label': measured.dataset.ignore_label},
-        'protocol': {'output_stride': measured.output_stride, 'scales': list(evaluation.scales),
-                     'flip': evaluation.flip, 'pad_to': list(evaluation.pad_to),
-                     'resize': [evaluation.min_resize, evaluation.max_resize, evaluation.resize_factor],
-                     'upsampled': 'logits' if evaluation.upsample_logits else 'classes',
-                     'official_compat': evaluation.official_compat,
-                     'resolution': 'resized' if evaluation.official_compat and evaluation.min_resize else 'original',
-                     'absent_classes': evaluation.absent},
+        'protocol': protocol.describe(evaluation, measured.output_stride),
         'checkpoint': {'path': measured.checkpoint, 'sha256': measured.checkpoint_sha256,
-                       'global_step': measured.global_step},
+                       'global_step': measured.global_step, 'mean_of': list(measured.averaged)},
+        'training': _training(measured),
         'precision': measured.recipe.train.precision,
         'seconds': round(measured.seconds, 1),
         'git': _git(),
@@ -160,6 +162,42 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
         'recipe': recipes.to_dict(measured.recipe),
         'confusion_matrix': measured.confusion_matrix.tolist(),
     }
+
+
+def _categories(measured: Measurement) -> dict[str, Any] | None:
+    """IoU of the dataset's categories, where its row has them: Cityscapes' "IoU category"."""
+    names = measured.dataset.categories
+    if not names:
+        return None
+    groups = tuple(dict.fromkeys(names))
+    matrix = metrics.joined(measured.confusion_matrix, tuple(groups.index(name) for name in names))
+    found = metrics.scores(matrix, measured.recipe.evaluation.absent)
+    return {'mean_iou': 100 * found.mean_iou,
+            'iou': {name: None if math.isnan(iou) else 100 * iou
+                    for name, iou in zip(groups, found.per_class_iou, strict=True)}}
+
+
+def _trimap(measured: Measurement) -> dict[str, Any] | None:
+    """Scores of the pixels near boundaries alone, by width in pixels."""
+    if not measured.trimap:
+        return None
+    evaluation = measured.recipe.evaluation
+    found = {width: metrics.scores(matrix, evaluation.absent) if matrix.any() else None
+             for width, matrix in measured.trimap.items()}
+    return {'around': evaluation.trimap_around, 'widths': {
+        str(width): {'pixels': int(measured.trimap[width].sum()), 'mean_iou': 100 * scores.mean_iou,
+                     'pixel_accuracy': 100 * scores.pixel_accuracy} if scores else {'pixels': 0}
+        for width, scores in found.items()}}
+
+
+def _training(measured: Measurement) -> dict[str, Any]:
+    """How far the weights were trained, and in what the run differs from the row of its name."""
+    row = recipes.table().get(measured.recipe.name)
+    differences = recipes.difference(row, measured.recipe) if row else []
+    if measured.recipe.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
+        differences = [line for line in differences if not line.startswith('loss.label_weights')]
+    return {'steps': measured.global_step, 'recipe_steps': row.train.max_steps if row else None,
+            'differs_from_recipe': differences}
 
 
 def _git() -> dict[str, Any]:

@@ -169,3 +169,12 @@ def test_another_class_count_is_refused(model_dir, tmp_path, capsys):
     assert status == 2
     assert 'was trained for 6 classes, but camvid has 11' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.slow
+def test_tiles_and_crf_are_exported(model_dir, tmp_path, capsys):
+    """Of the images that parity is measured on, one is above the limit."""
+    assert main('--model_dir', model_dir, '--export_dir', tmp_path, '--evaluation.tile_size', '49,49',
+                '--evaluation.tile_limit', 6000, '--evaluation.crf', 'deeplabv2_resnet101') == 0
+    said = capsys.readouterr().out
+    assert said.count(': ok') == 4, said

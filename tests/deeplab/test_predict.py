@@ -8,7 +8,7 @@ import pytest
 from deeplab import predict, recipe, run
 from deeplab.compat import tf
 from deeplab.layers.resize import resize_bilinear
-from deeplab.nets import Outputs
+from deeplab.nets import Net, Outputs
 from deeplab.schema import Recipe
 
 
@@ -22,7 +22,7 @@ def lopsided(images, num_classes, backbone, *, training, output_stride, backbone
 
 def chosen(**evaluation):
     changed = recipe.override(Recipe(), {f'evaluation.{name}': value for name, value in evaluation.items()})
-    return dataclasses.replace(run.resolve(changed), net=lopsided)
+    return dataclasses.replace(run.resolve(changed), net=Net(lopsided))
 
 
 def probabilities(chosen_run, images):
@@ -122,7 +122,7 @@ def test_official_compat_softens_the_mean_of_several_views():
                                softmax(probabilities(chosen(**views), source)), atol=1e-6)
 
 
-def seen_size(source, **evaluation):
+def seen_size(source, *, multiple=0, **evaluation):
     """(height, width) that the net gets."""
     seen = []
 
@@ -130,7 +130,7 @@ def seen_size(source, **evaluation):
         seen.append(tf.shape(images))
         return lopsided(images, *arguments, **options)
 
-    a_run = dataclasses.replace(chosen(**evaluation), net=look)
+    a_run = dataclasses.replace(chosen(**evaluation), net=Net(look, multiple=multiple))
     with tf.Graph().as_default(), tf.Session() as session:
         prediction = predict.predict(a_run, tf.placeholder_with_default(source, [None, None, None, 3]))
         return tuple(session.run([seen[0], prediction])[0][1:3])
@@ -140,6 +140,12 @@ def seen_size(source, **evaluation):
     (False, (), (33, 49)), (False, (40, 50), (49, 65)), (True, (), (20, 41)), (True, (40, 50), (40, 50))])
 def test_official_compat_pads_to_exactly_the_size(compat, pad_to, expected):
     assert seen_size(images(1, 20, 41, 3), pad_to=pad_to, official_compat=compat) == expected
+
+
+def test_a_net_may_ask_for_multiples():
+    assert seen_size(images(1, 20, 41, 3), multiple=8) == (24, 48)
+    assert seen_size(images(1, 24, 48, 3), multiple=8) == (24, 48)
+    assert seen_size(images(1, 20, 41, 3), multiple=8, pad_to=(25, 30)) == (32, 48)
 
 
 def test_official_compat_refuses_larger_images():

@@ -1,5 +1,6 @@
 """Results: the table, what is worth a warning, the check against the recipe, and files that are never overwritten."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -84,14 +85,24 @@ def test_the_file_holds_what_was_measured_and_how(tmp_path):
     assert record['confusion_matrix'] == measured.confusion_matrix.tolist()
     assert recipes.from_dict(record['recipe']) == measured.recipe
     assert record['scores']['mean_iou'] == pytest.approx(100 * 92 / 112)
-    assert record['protocol'] == {'output_stride': 8, 'scales': [1.0], 'flip': False, 'pad_to': [],
-                                  'resize': [0, 0, 0], 'upsampled': 'logits', 'official_compat': False,
-                                  'resolution': 'original', 'absent_classes': 'union'}
-    assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7}
+    assert record['protocol'] == {'output_stride': 8, 'scales': [1.0], 'flip': False, 'fusion': 'mean', 'pad_to': [],
+                                  'tiles': None, 'crf': None, 'resize': [0, 0, 0], 'upsampled': 'logits',
+                                  'official_compat': False, 'resolution': 'original', 'absent_classes': 'union',
+                                  'first_images': 0}
+    assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7, 'mean_of': []}
     assert record['data']['num_images'] == 4 and record['data']['list_sha256'] == 'ab'
     assert set(record['versions']) == {'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}
     assert record['hardware']['cores'] > 0 and record['hardware']['cpu']
     assert set(record['git']) == {'commit', 'dirty'}
+
+
+def test_a_result_says_how_many_steps_of_its_row_were_run():
+    row = recipes.load('enet_camvid')
+    run = recipes.override(row, {'train.max_steps': 7, 'loss.label_weights': (1.0, 2.0)})
+    found = results.to_dict(dataclasses.replace(measurement(), recipe=run))['training']
+    assert found == {'steps': 7, 'recipe_steps': row.train.max_steps,
+                     'differs_from_recipe': [f'train.max_steps: {row.train.max_steps} -> 7']}
+    assert results.to_dict(measurement())['training']['recipe_steps'] is None
 
 
 def test_no_result_is_overwritten(tmp_path):
