@@ -87,7 +87,7 @@ def test_options_are_those_of_the_official_flags(name):
     assert model.output_stride == manifest['output_stride']
     assert model.net == ('deeplabv3plus' if official['decoder_output_stride'] else 'deeplabv3')
 
-    options = with_defaults(NETS[model.net], model.options)
+    options = with_defaults(NETS[model.net].build, model.options)
     names = oracle.HEAD_OPTIONS + (oracle.DECODER_OPTIONS if model.net == 'deeplabv3plus' else ())
     if official['decoder_output_is_logits']:  # whose filters are the classes
         names = [option for option in names if option != 'decoder_filters']
