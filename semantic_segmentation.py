@@ -1,0 +1,51 @@
+"""Train or evaluate what a JSON of seed 004 (tonandr/ai-platform) describes.
+
+    python semantic_segmentation.py [--conf FILE] [--max_steps N ...]
+
+Reads semantic_segmentation_deeplabv3plus_conf_win.json, or another ..._conf*.json, of the current folder. Below its
+raw_data_path are VOCdevkit, and afterwards `records` (the TFRecords, written once), `model` (the model_dir) and
+`results` (pictures and the result of mode evaluate). Any field of a recipe can be given as a flag besides.
+
+Exit status: as train.py and evaluate.py.
+"""
+
+import sys
+from pathlib import Path
+
+from deeplab import flags
+
+
+def main(argv=None) -> int:
+    parser = flags.Parser(__doc__)
+    parser.add_argument('--conf', type=Path, help="the JSON; default: the current folder's")
+    parser.add_argument('--clean_model_dir', action='store_true', help='delete the model first, after a yes')
+    parser.add_argument('--yes', action='store_true', help='the yes to --clean_model_dir, where nobody can be asked')
+    own, overrides = parser.parse(argv)
+
+    from deeplab import clean, devices, run, runner, seed004
+    task = seed004.read(own.conf or seed004.find(Path.cwd()))
+    for note in task.notes:
+        print(f'note: {note}', file=sys.stderr)
+    if 'data.data_dir' not in overrides:
+        overrides['data.data_dir'] = str(seed004.records(task.folder))
+    model_dir = task.folder / 'model'
+    if task.mode == 'evaluate':
+        return _evaluate(run.resolve(flags.overridden(task.recipe, overrides)), model_dir, task.folder / 'results')
+    if 'init.checkpoint' not in overrides:
+        overrides['init.checkpoint'] = seed004.imagenet(task.recipe)
+    resolved = run.resolve(flags.overridden(task.recipe, overrides))
+    if own.clean_model_dir:
+        clean.restart(resolved, model_dir, own.yes)
+    return runner.train(resolved, model_dir, strategy=devices.make_strategy(task.devices))
+
+
+def _evaluate(resolved, model_dir: Path, folder: Path) -> int:
+    from deeplab import evaluation, results, trained
+    measured = evaluation.evaluate(trained.load_one(resolved, model_dir, 'latest'), model_dir, folder)
+    print(results.table(measured))
+    print(f'result: {results.write(measured, folder / f"{measured.name}.json")}; pictures: {folder}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(flags.guarded(main))
