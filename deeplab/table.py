@@ -1,8 +1,9 @@
 """The table of measured numbers, from the result JSONs that evaluate.py wrote.
 
-    python -m deeplab.table [results/] [--into README.md]
+    python -m deeplab.table [results/] [--into README.md] [--html results.html]
 
-With --into, the lines between `<!-- results -->` and `<!-- /results -->` of that file are replaced.
+With --into, the lines between `<!-- results -->` and `<!-- /results -->` of that file are replaced. The HTML page has
+the classes, the confusion matrices, why a number is below its paper's, and the rows that nobody measured here.
 """
 
 import argparse
@@ -12,9 +13,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deeplab import flags
+from deeplab import flags, protocol
 from deeplab import recipe as recipes
+from deeplab.page import page
 from deeplab.schema import Recipe
+from deeplab.why import same_images
 
 BEGIN, END = '<!-- results -->\n', '<!-- /results -->\n'
 COLUMNS = ('recipe', 'status', 'data', 'protocol', 'expected mIoU', 'measured mIoU', 'pixel accuracy', 'trained here',
@@ -29,24 +32,34 @@ def rows(results: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 def _row(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> tuple[str, ...]:
     name = result['recipe']['name']
-    expected = result['recipe']['expected']['mean_iou']
-    step = result['checkpoint']['global_step']
-    # What was shown of a row is said by the row as it is now.
-    return (name, known[name].status if name in known else '',
+    # What was shown of a row, and what it expects, is said by the row as it is now.
+    row = known.get(name) or recipes.from_dict(result['recipe'])
+    return (name, row.status if name in known else '',
             f'{result["data"]["dataset"]} {result["data"]["split"]}, {result["data"]["num_images"]} images',
-            _protocol(result['protocol']) + ('' if result['precision'] == 'float32' else f', {result["precision"]}'),
-            '' if expected is None else f'{expected:.2f}',
+            protocol_text(result),
+            _expected(result, row),
             f'{result["scores"]["mean_iou"]:.2f}', f'{result["scores"]["pixel_accuracy"]:.2f}',
-            f'{step} steps' if step else 'released weights',
+            _steps(result, row),
             (result['git']['commit'] or '')[:7] + ('+' if result['git']['dirty'] else ''))
 
 
-def _protocol(protocol: Mapping[str, Any]) -> str:
-    scales = '' if protocol['scales'] == [1.0] else f', scales {", ".join(f"{s:g}" for s in protocol["scales"])}'
-    pad = f', padded to {"x".join(map(str, protocol["pad_to"]))}' if protocol['pad_to'] else ''
-    official = ', as official' if protocol.get('official_compat') else ''
-    resized = f', resized to {protocol["resize"][0]}' if protocol.get('resize', [0])[0] else ''
-    return f'OS {protocol["output_stride"]}{scales}{", flip" if protocol["flip"] else ""}{pad}{resized}{official}'
+def _expected(result: Mapping[str, Any], row: Recipe) -> str:
+    figure = row.expected.mean_iou
+    if figure is None:
+        return ''
+    return f'{figure:.2f}' if same_images(result, row) else f'{figure:.2f} on {row.data.eval_split}'
+
+
+def _steps(result: Mapping[str, Any], row: Recipe) -> str:
+    step = result['checkpoint']['global_step']
+    if not step:
+        return 'released weights'
+    return f'{step} steps' if step == row.train.max_steps else f'{step} of {row.train.max_steps} steps'
+
+
+def protocol_text(result: Mapping[str, Any]) -> str:
+    """A result's protocol on one line."""
+    return protocol.text(result['protocol']) + ('' if result['precision'] == 'float32' else f', {result["precision"]}')
 
 
 def markdown(lines: Iterable[tuple[str, ...]]) -> str:
@@ -74,11 +87,15 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', nargs='?', type=Path, default=Path('results'))
     parser.add_argument('--into', type=Path, help='a Markdown file with the markers')
+    parser.add_argument('--html', type=Path, help='write a page that sorts, to open in a browser')
     own = parser.parse_args(argv)
-    table = markdown(rows(load(own.folder)))
+    results = load(own.folder)
+    table = markdown(rows(results))
+    if own.html:
+        own.html.write_text(page(results, protocol_text, own.folder / 'pictures'), encoding='utf8')
     if own.into:
         own.into.write_text(insert(own.into.read_text(encoding='utf8'), table), encoding='utf8')
-    else:
+    elif not own.html:
         print(table, end='')
     return 0
 

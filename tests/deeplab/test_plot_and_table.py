@@ -47,6 +47,15 @@ def test_every_result_has_a_row_with_its_protocol():
     assert table.rows([one])[0][3] == 'OS 8, scales 0.5, 1, flip, padded to 3x5, bfloat16'
 
 
+def test_a_figure_of_another_split_and_a_short_training_are_told_apart():
+    results = table.load(ROOT / 'results')
+    one = next(result for result in results if result['recipe']['name'] == 'deeplabv3plus_mnv2_camvid')
+    assert table.rows([one])[0][4:8:3] == ('67.07', '6000 steps')
+    one = json.loads(json.dumps(one))
+    one['data']['split'], one['checkpoint']['global_step'] = 'test', 5
+    assert table.rows([one])[0][4:8:3] == ('67.07 on val', '5 of 6000 steps')
+
+
 def test_insert_needs_the_markers():
     text = f'a\n{table.BEGIN}old\n{table.END}b\n'
     assert table.insert(text, 'new\n') == f'a\n{table.BEGIN}new\n{table.END}b\n'
