@@ -32,26 +32,37 @@ def blend(images: tf.Tensor, score: Callable[[tf.Tensor], tf.Tensor], channels: 
           overlap: float, weighting: str) -> tf.Tensor:
     """Scores [N,H,W,channels] of images [N,H,W,3] that are at least `size` (height, width).
 
-    `score` maps tiles [N,*size,3] to scores [N,*size,channels]. One tile is in memory at a time.
+    `score` maps tiles [N,*size,3] to scores [N,*size,channels]. One tile is in memory at a time, and the scores of one
+    row of tiles beside those of the images.
     """
-    length = tf.shape(images)[1:3]
-    tops, lefts = (starts(length[axis], size[axis], overlap) for axis in (0, 1))
-    vertical, horizontal = (WEIGHTINGS[weighting](side) for side in size)
-    weights = tf.constant(vertical[:, np.newaxis, np.newaxis] * horizontal[np.newaxis, :, np.newaxis])
+    def slide(images, score, axis):
+        side = size[axis - 1]
+        return _slide(images, score, channels, axis, starts(tf.shape(images)[axis], side, overlap),
+                      WEIGHTINGS[weighting](side))
+
+    # A weight is the product of those along the sides, so a row of tiles can be blended before it meets the others.
+    return slide(images, lambda row: slide(row, score, 2), 1)
+
+
+def _slide(images, score, channels, axis, begin, weights):
+    """The weighted mean of the scores of windows that begin at `begin` along an axis, 1 or 2."""
+    shape, length = tf.shape(images), tf.shape(images)[axis]
+    along = np.eye(4, dtype=np.int32)[axis]
+    static = [len(weights) if here else side for here, side in zip(along, images.shape, strict=True)]
 
     def add(index, total):
-        top, left = tops[index // tf.size(lefts)], lefts[index % tf.size(lefts)]
-        tile = tf.slice(images, tf.stack([0, top, left, 0]), [-1, *size, -1])
-        around = [[0, 0], [top, length[0] - top - size[0]], [left, length[1] - left - size[1]], [0, 0]]
-        return index + 1, total + tf.pad(weights * score(tile), around)
+        before = begin[index] * along
+        window = tf.slice(images, before, shape + (len(weights) - length) * along)
+        window.set_shape(static)
+        after = (length - len(weights)) * along - before
+        scores = score(window) * weights.reshape(np.where(along, -1, 1))
+        return index + 1, total + tf.pad(scores, tf.stack([before, after], axis=1))
 
-    empty = tf.zeros([tf.shape(images)[0], length[0], length[1], channels])
-    count = tf.size(tops) * tf.size(lefts)
-    _, total = tf.while_loop(lambda index, _: index < count, add, [0, empty], parallel_iterations=1, back_prop=False,
-                             shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, None, None, channels])])
-    total_weight = (_coverage(tops, vertical, length[0])[:, tf.newaxis, tf.newaxis] *
-                    _coverage(lefts, horizontal, length[1])[tf.newaxis, :, tf.newaxis])
-    return total / total_weight
+    empty = tf.zeros(tf.concat([shape[:3], [channels]], 0))
+    _, total = tf.while_loop(lambda index, _: index < tf.size(begin), add, [0, empty], parallel_iterations=1,
+                             back_prop=False, shape_invariants=[tf.TensorShape([]),
+                                                                tf.TensorShape([None, None, None, channels])])
+    return total / tf.reshape(_coverage(begin, weights, length), np.where(along, -1, 1))
 
 
 def starts(length: tf.Tensor, tile: int, overlap: float) -> tf.Tensor:
