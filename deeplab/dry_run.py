@@ -13,7 +13,6 @@ from deeplab.devices import session_config
 from deeplab.layers.scope import model_scope
 from deeplab.model_fn import MODES, model_fn
 from deeplab.run import Run
-from deeplab.schema import Recipe
 from pretrained import released
 
 # Operation -> the dimensions of its kernel that each value of the output (of the input, where it is transposed) costs.
@@ -36,30 +35,40 @@ class Cost:
 def dry_run(run: Run) -> tuple[list[str], list[str]]:
     """Lines about the recipe's cost, and about what is missing on disk.
 
-    Runs on drawn images where the records are missing: their values decide no time.
+    Runs on drawn images where the records are missing: their values decide no time, nor does the place in a schedule.
     """
     missing = list(_missing(run))
-    recipe = _in_steps(run)
+    num_images = _train_images(run)
+    recipe = epochs.in_steps(run.recipe, num_images or 1, run.images_per_step)
     cost = measure(dataclasses.replace(run, recipe=recipe))
     height, width = recipe.data.crop_size
-    steps = recipe.train.max_steps
     lines = [
         f'parameters          {cost.parameters:,} ({cost.trainable:,} trainable)' + _expected(run, cost),
         f'multiply-adds       {cost.multiply_adds / 1e9:.2f} G for an image of {height} x {width}',
         f'training memory     {cost.memory_bytes / 2**20:,.0f} MiB for {run.images_per_step} images a step',
         f'training            {cost.step_seconds:.2f} s a step, {run.images_per_step / cost.step_seconds:.1f} '
         f'images/s',
-        f'evaluation          {cost.evaluation_seconds:.2f} s an image of that size',
-        f'the whole recipe    {steps} steps: about {duration(steps * cost.step_seconds)} on this machine, without '
-        f'evaluations']
+        f'evaluation          {cost.evaluation_seconds:.2f} s an image of that size']
+    if run.recipe.train.epochs and not num_images:
+        missing.append(f'the size of split {recipe.data.train_split}: {run.dataset.name} has no such split and '
+                       f'data.data_dir {recipe.data.data_dir or "(not given)"} no records of it, so that '
+                       f'{run.recipe.train.epochs:g} epochs are an unknown number of steps; write the '
+                       f'records, or give --max_steps')
+    else:
+        steps = recipe.train.max_steps
+        lines.append(f'the whole recipe    {steps} steps: about {duration(steps * cost.step_seconds)} on this machine, '
+                     f'without evaluations')
     return lines, missing
 
 
-def _in_steps(run: Run) -> Recipe:
-    """The recipe with epochs counted by the published size of its training split."""
-    split = run.dataset.splits.get(run.recipe.data.train_split)
-    return epochs.in_steps(run.recipe, split.num_images if split and split.num_images else 1,
-                           run.images_per_step)
+def _train_images(run: Run) -> int | None:
+    """How many images an epoch has: those of the records, or while there are none as many as the dataset's row says."""
+    data = run.recipe.data
+    try:
+        return runner.index_split(run, data.train_split).num_examples
+    except (ValueError, OSError):  # _missing says what is wrong with them
+        split = run.dataset.splits.get(data.train_split)
+        return min(split.num_images, data.limit or split.num_images) if split else None
 
 
 def _expected(run: Run, cost: Cost) -> str:

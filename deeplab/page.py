@@ -1,40 +1,49 @@
 """The HTML page of results: self-contained, sortable, a number never without its protocol."""
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from datasets import registry
 from deeplab import recipe as recipes
-from deeplab.schema import Recipe
+from deeplab import shown
+from deeplab.schema import Expected, Recipe
 from deeplab.why import reasons, same_images
 
 COLUMNS = ('recipe', 'data', 'paper', 'ours', 'difference', 'status', 'protocol', 'steps', 'checkpoint', 'commit',
-           'hardware', 'minutes')
+           'hardware', 'evaluation')
 OPEN_COLUMNS = ('recipe', 'title', 'data', 'paper', 'status', 'source')
+EXPLAINED = (
+    'Mean IoU in percent; click a column to sort by it, a recipe for its classes. <b>Paper</b> is the figure that the '
+    'recipe expects: a published one, or where none is known that of a reference or of an earlier run, as its source '
+    'says; without the same images there is no difference. <b>Status</b> is built (tests pass), ported (released '
+    'weights give the reference output) or reproduced (trained here, inside the tolerance). A commit with a + had '
+    'uncommitted changes. The last column is the time that the evaluation took.')
 MAX_PICTURES = 4
 DARK = ' class="dark"'
 ASSETS = Path(__file__).parent / 'assets'
 
 
-def page(results: Iterable[Mapping[str, Any]], protocol_text, pictures: Path | None = None) -> str:
+def page(results: Iterable[Mapping[str, Any]], pictures: Path | None = None) -> str:
     """An HTML document of results as evaluate.py wrote them, then of the rows that nobody measured here.
 
-    `protocol_text(result)` is the protocol on one line; `pictures` a folder of PNGs RESULT_NAME*.png to embed.
+    `pictures` is a folder of PNGs to embed: RESULT_0.png, RESULT_1.png and so on, by the result's name.
     """
     known = recipes.table()
     results = list(results)
     measured = {result['recipe']['name'] for result in results}
-    body = [_table('results', COLUMNS, [_row(result, known, protocol_text) for result in results])]
+    body = [_table('results', COLUMNS, [_row(result, known) for result in results])]
     body += [_details(result, known, pictures) for result in results]
     open_rows = [_open_row(row) for name, row in known.items()
                  if name not in measured and row.expected.mean_iou is not None]
     body += ['<h2>Published rows not measured here</h2>', _table('open', OPEN_COLUMNS, open_rows)]
     return (f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Results</title>\n'
-            f'<style>\n{_asset("style.css")}</style>\n<h1>Results</h1>\n'
-            f'<p>Mean IoU in percent. Click a column to sort by it.</p>\n{chr(10).join(body)}\n'
+            f'<meta name="viewport" content="width=device-width">\n<style>\n{_asset("style.css")}</style>\n'
+            f'<h1>Results</h1>\n<p class="prose">{EXPLAINED}</p>\n{chr(10).join(body)}\n'
             f'<script>\n{_asset("sort.js")}</script>\n</html>\n')
 
 
@@ -42,57 +51,81 @@ def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding='utf8')
 
 
-def _row(result: Mapping[str, Any], known: Mapping[str, Recipe], protocol_text) -> list[tuple[str, Any]]:
+def _row(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> list[tuple[str, Any]]:
     """(shown, what to sort by) for each of COLUMNS."""
-    name = result['recipe']['name']
-    paper, ours = result['recipe']['expected']['mean_iou'], result['scores']['mean_iou']
-    steps = result['checkpoint']['global_step']
-    row_steps = known[name].train.max_steps if name in known else None
+    cells = shown.cells(result, known)
+    row = shown.row_of(result, known)
+    figure, ours = row.expected.mean_iou, result['scores']['mean_iou']
+    difference = ours - figure if figure is not None and same_images(result, row) else None
     minutes = result['seconds'] / 60
-    comparable = paper is not None and same_images(result, known.get(name) or recipes.from_dict(result['recipe']))
-    difference = ours - paper if comparable else None
-    hardware = result['hardware']
-    git = result['git']
     return [
-        (f'<a href="#{escape(result["name"])}">{escape(name)}</a>', name),
-        _text(f'{result["data"]["dataset"]} {result["data"]["split"]}, {result["data"]["num_images"]} images'),
-        _number(paper), _number(ours), _number(difference, '+.2f'),
-        _text(known[name].status if name in known else ''), _text(protocol_text(result)),
-        (f'{steps} of {row_steps}' if steps else 'released weights', steps or 0),
-        _text(result['checkpoint']['sha256'][:8]),
-        _text((git['commit'] or '')[:7] + ('+' if git['dirty'] else '')),
-        _text(', '.join(hardware['gpus']) or f'{hardware["cores"]} cores, {hardware["cpu"]}'),
-        _number(minutes, '.1f')]
+        (f'<a href="#{quote(result["name"])}">{_breakable(cells.recipe)}</a>', cells.recipe),
+        _text(cells.data), (_breakable(cells.expected), _or_empty(figure)), (cells.measured, ours),
+        ('' if difference is None else f'{difference:+z.2f}', _or_empty(difference)),
+        _text(cells.status), _text(cells.protocol), (cells.steps, result['checkpoint']['global_step'] or 0),
+        _text(result['checkpoint']['sha256'][:8]), _text(cells.commit), _text(_hardware(result)),
+        (f'{minutes:.1f} min', minutes)]
 
 
 def _open_row(row: Recipe) -> list[tuple[str, Any]]:
-    verified = '' if row.expected.verified else ' (not verified)'
+    figure = row.expected.mean_iou
     return [_text(row.name), _text(row.title), _text(f'{row.data.dataset} {row.data.eval_split}'),
-            _number(row.expected.mean_iou), _text(row.status), _text(row.expected.source + verified)]
+            (f'{figure:.2f}', figure), _text(row.status), _text(_source(row.expected))]
+
+
+def _source(expected: Expected) -> str:
+    return expected.source + ('' if expected.verified else ' (not verified)')
+
+
+def _hardware(result: Mapping[str, Any]) -> str:
+    hardware = result['hardware']
+    return ', '.join(hardware['gpus']) or f'{hardware["cores"]} cores, {hardware["cpu"]}'
+
+
+def _breakable(text: str) -> str:
+    """Text of which a narrow column may break a long name or path."""
+    return re.sub(r'([_/]|\.(?=[a-z.]))', r'\1<wbr>', escape(text))
 
 
 def _text(value: str) -> tuple[str, str]:
-    return escape(value), value
+    return _breakable(value), value
 
 
-def _number(value: float | None, form: str = '.2f') -> tuple[str, Any]:
-    return ('', '') if value is None else (format(value, form), value)
+def _or_empty(value: float | None) -> Any:
+    return '' if value is None else value
 
 
 def _table(identity: str, columns: Iterable[str], rows: Iterable[list[tuple[str, Any]]]) -> str:
     head = ''.join(f'<th scope="col"><button>{column}</button></th>' for column in columns)
-    lines = ''.join('<tr>' + ''.join(f'<td data-value="{escape(str(value))}">{shown}</td>' for shown, value in row)
+    lines = ''.join('<tr>' + ''.join(f'<td data-value="{escape(str(value))}">{cell}</td>' for cell, value in row)
                     + '</tr>\n' for row in rows)
-    return f'<table id="{identity}" class="sortable"><thead><tr>{head}</tr></thead>\n<tbody>\n{lines}</tbody></table>'
+    return (f'<div class="wide"><table id="{identity}" class="sortable"><thead><tr>{head}</tr></thead>\n'
+            f'<tbody>\n{lines}</tbody></table></div>')
 
 
 def _details(result: Mapping[str, Any], known: Mapping[str, Recipe], pictures: Path | None) -> str:
-    why = reasons(result, known.get(result['recipe']['name']))
+    cells, row = shown.cells(result, known), shown.row_of(result, known)
+    why = reasons(result, row)
     listed = ''.join(f'<li>{escape(line)}</li>' for line in why)
     lower = f'<h3>Why is mine lower?</h3><ul>{listed}</ul>' if why else ''
-    return (f'<details id="{escape(result["name"])}"><summary>{escape(result["name"])}</summary>'
-            f'<p>{escape(result["recipe"]["title"])}. {escape(result["recipe"]["citation"])}</p>{lower}'
+    cited = ': '.join(filter(None, (row.citation, row.title)))
+    return (f'<details id="{escape(result["name"])}"><summary>{_breakable(result["name"])}: {cells.measured} on '
+            f'{escape(cells.data)}</summary><p>{escape(cited)}</p>{_facts(result, cells, row)}{lower}'
             f'{_bars(result)}{_matrix(result)}{_pictures(result, pictures)}</details>')
+
+
+def _facts(result: Mapping[str, Any], cells: shown.Cells, row: Recipe) -> str:
+    """What the table has no room for."""
+    checkpoint = result['checkpoint']
+    facts = {
+        'Protocol': cells.protocol,
+        'Paper': f'{cells.expected}; {_source(row.expected)}' if cells.expected else '',
+        'Pixel accuracy': cells.pixel_accuracy,
+        'Checkpoint': f'{checkpoint["path"]}, sha256 {checkpoint["sha256"]}',
+        'Training': cells.steps,
+        'Evaluated': f'{result["date"]} in {result["seconds"]:.0f} s on {_hardware(result)}, TensorFlow '
+                     f'{result["versions"]["tensorflow"]}'}
+    return '<dl>' + ''.join(f'<dt>{name}</dt><dd>{escape(fact)}</dd>' for name, fact in facts.items() if fact) + '</dl>'
 
 
 def _bars(result: Mapping[str, Any]) -> str:
@@ -100,9 +133,9 @@ def _bars(result: Mapping[str, Any]) -> str:
     palette = _palette(result)
     lines = []
     for (name, iou), color in zip(result['per_class_iou'].items(), palette, strict=True):
-        shown = '-' if iou is None else f'{iou:.1f}'
+        text = '-' if iou is None else f'{iou:.1f}'
         lines.append(f'<tr><th>{escape(name)}</th><td class="track"><span class="bar" style="width:{iou or 0:.1f}%;'
-                     f'background:rgb{tuple(color)}"></span></td><td>{shown}</td></tr>')
+                     f'background:rgb{tuple(color)}"></span></td><td>{text}</td></tr>')
     return f'<h3>IoU of each class</h3><table class="bars">{"".join(lines)}</table>'
 
 
@@ -125,12 +158,13 @@ def _matrix(result: Mapping[str, Any]) -> str:
         cells = ''.join(f'<td{DARK * (share > 60)} style="--share:{share:.0f}%" title="{share:.2f} %">{share:.0f}</td>'
                         for share in shares)
         lines.append(f'<tr><th>{escape(name)}</th>{cells}</tr>')
-    return (f'<h3>Confusion matrix: rows are the truth, in percent</h3><table class="matrix"><tr><td></td>{head}</tr>'
-            f'{"".join(lines)}</table>')
+    return (f'<h3>Confusion matrix: rows are the truth, in percent</h3><div class="wide"><table class="matrix"><tr>'
+            f'<td></td>{head}</tr>{"".join(lines)}</table></div>')
 
 
 def _pictures(result: Mapping[str, Any], folder: Path | None) -> str:
-    paths = sorted(folder.glob(f'{result["recipe"]["name"]}*.png'))[:MAX_PICTURES] if folder else []
+    own = re.compile(rf'{re.escape(result["name"])}_\d+')  # not those of a name that only begins alike
+    paths = sorted(path for path in folder.glob('*.png') if own.fullmatch(path.stem))[:MAX_PICTURES] if folder else []
     tags = ''.join(f'<img alt="{escape(path.stem)}: image, truth, prediction" src="data:image/png;base64,'
                    f'{base64.b64encode(path.read_bytes()).decode()}">' for path in paths)
     return f'<h3>Image, truth, prediction</h3>{tags}' if tags else ''

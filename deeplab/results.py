@@ -22,7 +22,7 @@ import numpy as np
 import PIL
 
 from datasets.registry import Dataset
-from deeplab import metrics, protocol
+from deeplab import metrics, protocol, why
 from deeplab import recipe as recipes
 from deeplab.compat import tensorflow
 from deeplab.schema import Recipe
@@ -193,6 +193,7 @@ def _trimap(measured: Measurement) -> dict[str, Any] | None:
 def _training(measured: Measurement) -> dict[str, Any]:
     """How far the weights were trained, and in what the run differs from the row of its name."""
     row = recipes.table().get(measured.recipe.name)
+    row = why.in_steps(row) if row else None
     differences = recipes.difference(row, measured.recipe) if row else []
     if measured.recipe.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
         differences = [line for line in differences if not line.startswith('loss.label_weights')]

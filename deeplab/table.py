@@ -13,13 +13,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deeplab import flags, protocol
+from deeplab import flags, shown
 from deeplab import recipe as recipes
 from deeplab.page import page
-from deeplab.schema import Recipe
-from deeplab.why import same_images
 
 BEGIN, END = '<!-- results -->\n', '<!-- /results -->\n'
+# Of shown.Cells, in order.
 COLUMNS = ('recipe', 'status', 'data', 'protocol', 'expected mIoU', 'measured mIoU', 'pixel accuracy', 'trained here',
            'commit')
 
@@ -27,39 +26,7 @@ COLUMNS = ('recipe', 'status', 'data', 'protocol', 'expected mIoU', 'measured mI
 def rows(results: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """A tuple of COLUMNS for each result, by recipe."""
     known = recipes.table()
-    return sorted(_row(result, known) for result in results)
-
-
-def _row(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> tuple[str, ...]:
-    name = result['recipe']['name']
-    # What was shown of a row, and what it expects, is said by the row as it is now.
-    row = known.get(name) or recipes.from_dict(result['recipe'])
-    return (name, row.status if name in known else '',
-            f'{result["data"]["dataset"]} {result["data"]["split"]}, {result["data"]["num_images"]} images',
-            protocol_text(result),
-            _expected(result, row),
-            f'{result["scores"]["mean_iou"]:.2f}', f'{result["scores"]["pixel_accuracy"]:.2f}',
-            _steps(result, row),
-            (result['git']['commit'] or '')[:7] + ('+' if result['git']['dirty'] else ''))
-
-
-def _expected(result: Mapping[str, Any], row: Recipe) -> str:
-    figure = row.expected.mean_iou
-    if figure is None:
-        return ''
-    return f'{figure:.2f}' if same_images(result, row) else f'{figure:.2f} on {row.data.eval_split}'
-
-
-def _steps(result: Mapping[str, Any], row: Recipe) -> str:
-    step = result['checkpoint']['global_step']
-    if not step:
-        return 'released weights'
-    return f'{step} steps' if step == row.train.max_steps else f'{step} of {row.train.max_steps} steps'
-
-
-def protocol_text(result: Mapping[str, Any]) -> str:
-    """A result's protocol on one line."""
-    return protocol.text(result['protocol']) + ('' if result['precision'] == 'float32' else f', {result["precision"]}')
+    return sorted(shown.cells(result, known) for result in results)
 
 
 def markdown(lines: Iterable[tuple[str, ...]]) -> str:
@@ -68,8 +35,12 @@ def markdown(lines: Iterable[tuple[str, ...]]) -> str:
 
 
 def load(folder: Path) -> list[dict[str, Any]]:
-    """The results of a folder; ValueError when it has none."""
-    found = [json.loads(path.read_text(encoding='utf8')) for path in sorted(folder.glob('*.json'))]
+    """The results of a folder, named like their files; ValueError when it has none.
+
+    Two evaluations of one checkpoint have one name until they are written: only their files' names differ.
+    """
+    found = [json.loads(path.read_text(encoding='utf8')) | {'name': path.stem}
+             for path in sorted(folder.glob('*.json'))]
     if not found:
         raise ValueError(f'{folder} has no results; evaluate.py writes them')
     return found
@@ -92,7 +63,7 @@ def main(argv=None) -> int:
     results = load(own.folder)
     table = markdown(rows(results))
     if own.html:
-        own.html.write_text(page(results, protocol_text, own.folder / 'pictures'), encoding='utf8')
+        own.html.write_text(page(results, own.folder / 'pictures'), encoding='utf8')
     if own.into:
         own.into.write_text(insert(own.into.read_text(encoding='utf8'), table), encoding='utf8')
     elif not own.html:

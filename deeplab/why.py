@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deeplab import protocol
+from datasets import registry
+from deeplab import epochs, protocol
 from deeplab import recipe as recipes
 from deeplab.schema import Recipe
 
@@ -33,19 +34,30 @@ def same_images(result: Mapping[str, Any], row: Recipe) -> bool:
         and row.expected.num_images in (None, data['num_images'])
 
 
+def in_steps(row: Recipe) -> Recipe:
+    """The row as its runs record it: epochs as steps, where its dataset says how many images its split has."""
+    split = registry.load(row.data.dataset).splits.get(row.data.train_split)
+    if not split or not split.num_images:
+        return row
+    return epochs.in_steps(row, split.num_images, row.train.batch_size * row.train.accumulate_steps)
+
+
 def _training(result: Mapping[str, Any], run: Recipe, row: Recipe) -> Iterator[str]:
     step = result['checkpoint']['global_step']
-    if step is not None and step < row.train.max_steps:
+    changes = [line for line in recipes.difference(row, run)
+               if not line.startswith(('train.max_steps', 'loss.label_weights'))]
+    if not step:  # released weights: their training isn't this recipe's
+        yield from (f'the model was changed: {line}' for line in changes if line.startswith('model.'))
+        return
+    if step < row.train.max_steps:
         yield f'{step} of {row.train.max_steps} steps were run'
-    if step is not None and row.init.checkpoint and run.init.checkpoint != row.init.checkpoint:
+    if row.init.checkpoint and run.init.checkpoint != row.init.checkpoint:
         yield (f'training began from {run.init.checkpoint or "random weights"}, the row begins from '
                f'{row.init.checkpoint}')
-    if step is not None and run.batch_norm.mode == 'train' and run.train.batch_size < SMALLEST_BATCH_NORM_BATCH:
+    if run.batch_norm.mode == 'train' and run.train.batch_size < min(row.train.batch_size, SMALLEST_BATCH_NORM_BATCH):
         yield (f'batch norm was trained on {run.train.batch_size} images per replica; below '
                f'{SMALLEST_BATCH_NORM_BATCH} its statistics are poor')
-    for line in recipes.difference(row, run):
-        if not line.startswith(('train.max_steps', 'loss.label_weights')):
-            yield f'the recipe was changed: {line}'
+    yield from (f'the recipe was changed: {line}' for line in changes)
 
 
 def _data(result: Mapping[str, Any], row: Recipe) -> Iterator[str]:

@@ -1,14 +1,15 @@
-// Sorts a table by a column: numbers by value, empty cells last. #results=ours-descending in the address does it too.
+// Sorts a table by a column: by value where all are numbers, empty cells last. #results=ours-descending in the address does it too.
 function sort(table, column, direction) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const index = heads.findIndex(head => head.textContent === column);
   if (index < 0) return;
   const value = row => row.cells[index].dataset.value;
+  const numeric = [...body.rows].every(row => !isNaN(value(row)));
   const sign = direction === 'descending' ? -1 : 1;
   const compare = (a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === '' || y === '') return (x === '') - (y === '');
-    return sign * (isNaN(x) || isNaN(y) ? (x > y) - (x < y) : x - y);
+    return sign * (numeric ? x - y : (x > y) - (x < y));
   };
   [...body.rows].sort(compare).forEach(row => body.append(row));
   heads.forEach((head, i) => i === index ? head.setAttribute('aria-sort', direction) : head.removeAttribute('aria-sort'));

@@ -1,7 +1,11 @@
 """What a dry run counts, against hand counts and the figures of the model zoo."""
 
+import math
+
 import pytest
 
+from datasets import registry
+from datasets.progress import duration
 from deeplab import dry_run, run
 from deeplab import recipe as recipes
 from deeplab.compat import tf
@@ -35,6 +39,44 @@ def test_a_cost_is_measured():
     cost = dry_run.measure(run.resolve(models.tiny(train__batch_size=2)))
     assert 0 < cost.trainable < cost.parameters
     assert min(cost.multiply_adds, cost.step_seconds, cost.evaluation_seconds) > 0
+
+
+SIZE = registry.load('synthetic').splits['train'].num_images
+
+
+@pytest.mark.parametrize(('records', 'changes', 'images'), [
+    (True, {}, 12),  # of `raw`
+    (True, {'data__limit': 5}, 5),
+    (False, {}, SIZE),
+    (False, {'data__limit': 5}, 5),
+])
+def test_an_epoch_has_the_images_at_hand_else_those_of_the_dataset(records, changes, images, request, monkeypatch):
+    assert SIZE not in (12, 5)
+    changes = changes | {'data__data_dir': str(request.getfixturevalue('record_dir')) if records else ''}
+    lines, missing = whole_recipe(monkeypatch, train__epochs=3, train__batch_size=2, **changes)
+    steps = math.ceil(3 * images / 2)
+    assert lines == [f'the whole recipe    {steps} steps: about {duration(2 * steps)} on this machine, without '
+                     f'evaluations']
+    assert bool(missing) is not records
+
+
+@pytest.mark.parametrize(('changes', 'steps'), [
+    ({'train__epochs': 3}, None), ({'train__max_steps': 7}, 7),
+    ({'train__max_steps': 7, 'schedule__unit': 'epochs'}, 7)])
+def test_epochs_of_unknown_size_are_not_guessed(changes, steps, monkeypatch):
+    lines, missing = whole_recipe(monkeypatch, data__train_split='mine', **changes)
+    assert [line.split()[3] for line in lines] == ([str(steps)] if steps else [])
+    found = [line for line in missing if 'unknown number of steps' in line]
+    assert len(found) == (steps is None)
+    assert all(line.startswith('the size of split mine: synthetic has no such split') for line in found)
+
+
+def whole_recipe(monkeypatch, **changes):
+    """The line about the whole recipe, if there is one, and what is missing; a step takes 2 seconds."""
+    monkeypatch.setattr(dry_run, 'measure', lambda run: dry_run.Cost(2, 1, 1, 2.0, 1.0, 1))
+    lines, missing = dry_run.dry_run(run.resolve(models.tiny(**changes)))
+    assert len(lines) >= 5
+    return [line for line in lines if line.startswith('the whole recipe')], missing
 
 
 def test_the_command_says_what_is_missing(tmp_path):

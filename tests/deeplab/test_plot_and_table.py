@@ -54,6 +54,17 @@ def test_a_figure_of_another_split_and_a_short_training_are_told_apart():
     one = json.loads(json.dumps(one))
     one['data']['split'], one['checkpoint']['global_step'] = 'test', 5
     assert table.rows([one])[0][4:8:3] == ('67.07 on val', '5 of 6000 steps')
+    one['data']['split'], one['data']['num_images'] = 'val', 30
+    assert table.rows([one])[0][4] == '67.07 on 101 images'
+
+
+def test_a_result_is_named_like_its_file(tmp_path):
+    """evaluate.py numbers the file of a second evaluation; the name inside is of recipe, split and step alone."""
+    for name in ('a', 'a-2'):
+        (tmp_path / f'{name}.json').write_text('{"name": "a"}')
+    assert table.load(tmp_path) == [{'name': 'a-2'}, {'name': 'a'}]
+    with pytest.raises(ValueError, match='has no results'):
+        table.load(tmp_path / 'nothing')
 
 
 def test_insert_needs_the_markers():

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
 
 from datasets import registry
+from deeplab import epochs, results
 from deeplab import recipe as recipes
-from deeplab import results
 from deeplab.schema import Recipe
 
 CLASSES = registry.load('synthetic').num_classes
@@ -103,6 +104,14 @@ def test_a_result_says_how_many_steps_of_its_row_were_run():
     assert found == {'steps': 7, 'recipe_steps': row.train.max_steps,
                      'differs_from_recipe': [f'train.max_steps: {row.train.max_steps} -> 7']}
     assert results.to_dict(measurement())['training']['recipe_steps'] is None
+
+
+def test_the_steps_of_a_row_in_epochs_are_counted():
+    row = recipes.load('deeplabv3plus_resnet101_voc_seed002')
+    steps = math.ceil(row.train.epochs * 10582 / row.train.batch_size)
+    run = dataclasses.replace(measurement(), recipe=epochs.in_steps(row, 10582, row.train.batch_size))
+    assert row.train.max_steps == 0 and steps > 20000
+    assert results.to_dict(run)['training'] == {'steps': 7, 'recipe_steps': steps, 'differs_from_recipe': []}
 
 
 def test_no_result_is_overwritten(tmp_path):
