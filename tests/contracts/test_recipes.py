@@ -1,7 +1,5 @@
 """Every recipe resolves; the zoo's have the options of the official flags and the figures of the catalog."""
 
-import inspect
-
 import pytest
 
 from datasets import registry
@@ -16,6 +14,8 @@ from tests.deeplab import oracle
 ROWS = recipes.table()
 ENTRIES = catalog.load()
 FIGURES = {figure.recipe: figure for entry in ENTRIES.values() for figure in entry.figures if figure.recipe}
+
+MSC = [name for name in ROWS if name.startswith('deeplabv1_vgg16_voc_msc')]
 
 # Images of the splits whose labels only the benchmarks have, so that dataset rows lack them.
 KEPT_BACK = {('voc2012', 'test'): 1456, ('cityscapes', 'test'): 1525}
@@ -45,15 +45,12 @@ def zoo():
     return [name for name, row in ROWS.items() if any(f'[rows.{name}]' in path.read_text() for path in paths)]
 
 
+def rows_of(citation):
+    return [name for name, row in ROWS.items() if row.citation.startswith(citation)]
+
+
 def official_configuration(name):
     return OFFICIAL[max((start for start in OFFICIAL if name.startswith(start)), key=len)]
-
-
-def with_defaults(function, options):
-    """The options that a net or backbone gets, in plain types."""
-    defaults = {p.name: p.default for p in inspect.signature(function).parameters.values()
-                if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **options}.items()}
 
 
 @pytest.mark.parametrize('name', ROWS)
@@ -72,6 +69,53 @@ def test_rows_expect_the_images_that_their_split_has(name):
     assert expected == (224 if 'voc224' in name else size)
 
 
+@pytest.mark.parametrize('name', [name for name, row in ROWS.items() if row.expected.mean_iou is not None])
+def test_a_figure_says_where_it_comes_from(name):
+    """And one that was looked up isn't from memory, which sources mark [M]."""
+    expected = ROWS[name].expected
+    assert expected.source
+    assert not expected.verified or '[M]' not in expected.source
+
+
+def test_no_row_is_scored_on_what_it_was_trained_on():
+    """Splits that join others hold them; lists of names alone don't tell, so VOC's and CamVid's trainval are known."""
+    joined = {(dataset, name): set(split.parts) for dataset in registry.names()
+              for name, split in registry.load(dataset).splits.items()}
+    joined |= {(dataset, 'trainval'): {'train', 'val'} for dataset in ('voc2012', 'camvid')}
+    assert any(joined.values())
+    for name, row in ROWS.items():
+        data = row.data
+        held = joined.get((data.dataset, data.train_split), set()) | {data.train_split}
+        assert data.eval_split not in held, name
+
+
+@pytest.mark.parametrize('name', MSC)
+def test_a_row_whose_net_is_not_built_has_no_figure(name):
+    row = ROWS[name]
+    assert 'not built' in row.title and 'not built' in row.expected.source
+    assert row.expected.mean_iou is None
+
+
+@pytest.mark.parametrize('name', rows_of('dongzhuoyao/tensorpack'))
+def test_rows_of_seed003_stretch_and_centre_as_it_did(name):
+    data = ROWS[name].data
+    assert (data.min_scale, data.max_scale, data.scale_step) == (0.7, 1.5, 0.0)
+    assert (data.max_aspect_change, data.pad_center) == (0.15, True)
+
+
+@pytest.mark.parametrize('name', rows_of('Zhao et al., Pyramid Scene'))
+def test_pspnet_turns_and_blurs_but_not_on_cityscapes(name):
+    data = ROWS[name].data
+    plain = data.dataset == 'cityscapes' or 'no_augmentation' in name
+    assert (data.rotation, data.blur > 0) == ((0.0, False) if plain else (10.0, True))
+
+
+def test_the_rows_of_the_tests_above_are_there():
+    """So that no list of names above is empty."""
+    assert len(rows_of('dongzhuoyao/tensorpack')) > 100 and len(rows_of('Zhao et al., Pyramid Scene')) > 15
+    assert MSC
+
+
 def test_the_zoo_has_a_row_for_each_configuration():
     assert len(zoo()) > 20
     used = {start for start in OFFICIAL for name in zoo() if name.startswith(start)}
@@ -87,7 +131,7 @@ def test_options_are_those_of_the_official_flags(name):
     assert model.output_stride == manifest['output_stride']
     assert model.net == ('deeplabv3plus' if official['decoder_output_stride'] else 'deeplabv3')
 
-    options = with_defaults(NETS[model.net].build, model.options)
+    options = oracle.with_defaults(NETS[model.net].build, model.options)
     names = oracle.HEAD_OPTIONS + (oracle.DECODER_OPTIONS if model.net == 'deeplabv3plus' else ())
     if official['decoder_output_is_logits']:  # whose filters are the classes
         names = [option for option in names if option != 'decoder_filters']
@@ -96,7 +140,7 @@ def test_options_are_those_of_the_official_flags(name):
     assert (cell and load_cell(cell)) == official['dense_prediction_cell_config']
     assert cell or options['atrous_rates'] == (manifest['atrous_rates'] or [])
 
-    backbone = with_defaults(BACKBONES[model.backbone].build, model.backbone_options)
+    backbone = oracle.with_defaults(BACKBONES[model.backbone].build, model.backbone_options)
     wanted = oracle.backbone_options(manifest)
     assert {option: backbone[option] for option in wanted} == wanted
 
@@ -131,7 +175,7 @@ def test_backbones_of_the_catalog_are_ours(name):
     entry = ENTRIES[name]
     backbone = BACKBONES[entry.backbone]
     assert entry.scope == backbone.scope
-    assert set(entry.backbone_options) <= set(with_defaults(backbone.build, {}))
+    assert set(entry.backbone_options) <= set(oracle.with_defaults(backbone.build, {}))
     for figure in entry.figures:
         if figure.recipe:
             model = ROWS[figure.recipe].model

@@ -1,9 +1,11 @@
 """The official DeepLab's recorded configurations, built with our nets; tests/oracle/README.md says what is recorded."""
 
 import functools
+import inspect
 import json
 import lzma
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +53,13 @@ def backbone_options(manifest) -> dict:
     options = {**options, **options['nas_architecture_options']}
     family = [names for prefix, names in BACKBONE_OPTIONS.items() if options['model_variant'].startswith(prefix)]
     return {name: options[name] for names in family for name in names}
+
+
+def with_defaults(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a net or backbone gets, in plain types as manifests hold them."""
+    defaults = {p.name: p.default for p in inspect.signature(function).parameters.values()
+                if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **options}.items()}
 
 
 def build(manifest, images, *, training=False, batch_norm='freeze_statistics', **changes):

@@ -1,7 +1,5 @@
 """The flags of the 66 official configurations, as they were typed, describe those configurations here."""
 
-import inspect
-
 import pytest
 
 from deeplab import flags
@@ -28,12 +26,6 @@ def recipe_of(argv):
     return flags.choose_recipe(own.recipe, own.model_dir, overrides)
 
 
-def options(function, given):
-    defaults = {p.name: p.default for p in inspect.signature(function).parameters.values()
-                if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in {**defaults, **given}.items()}
-
-
 @pytest.mark.parametrize('name', MANIFESTS)
 def test_official_flags_are_this_configuration(name):
     manifest = MANIFESTS[name]
@@ -42,7 +34,7 @@ def test_official_flags_are_this_configuration(name):
     model = made.recipe.model
     assert model.backbone == official['model_variant'] and model.output_stride == manifest['output_stride']
     assert model.net == ('deeplabv3plus' if official['decoder_output_stride'] else 'deeplabv3')
-    net = options(made.net.build, model.options)
+    net = oracle.with_defaults(made.net.build, model.options)
     cell = net.pop('dense_prediction_cell')
     assert (cell and load_cell(cell)) == official['dense_prediction_cell_config']
     assert net['atrous_rates'] == (manifest['atrous_rates'] or [])
@@ -53,7 +45,7 @@ def test_official_flags_are_this_configuration(name):
         shared.pop('decoder_filters')
     assert len(shared) > 8
     assert shared == {option: official[option] for option in shared}
-    backbone = options(made.backbone.build, model.backbone_options)
+    backbone = oracle.with_defaults(made.backbone.build, model.backbone_options)
     wanted = oracle.backbone_options(manifest)
     assert {option: backbone[option] for option in wanted} == wanted
 
