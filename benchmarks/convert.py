@@ -1,4 +1,9 @@
-"""Times a conversion against decoding its labels alone: `python -m benchmarks.convert --help`."""
+"""Times a conversion against decoding its labels, and against reading them: `python -m benchmarks.convert --help`.
+
+Decoding a label gives what its file stores; reading it, checked and mapped class ids and their number. Every run is
+timed with all workers, their start included (which is most of the time of a small split, and timed alone too), and in
+one process, whose CPU time tells the work itself and is disturbed least by other load.
+"""
 
 import argparse
 import functools
@@ -9,7 +14,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import PIL
@@ -22,34 +27,63 @@ from datasets.parallel import ordered_map
 from datasets.registry import Dataset
 
 
-def decode_label(dataset: Dataset, pair: Pair) -> int:
-    """What the conversion is held against; the number of pixels, so that little goes back to the parent."""
+def decode_label(pair: Pair) -> int:
+    """The number of pixels, so that little goes back to the parent."""
+    return labels.decode(pair.label).size
+
+
+def read_label(dataset: Dataset, pair: Pair) -> int:
     return labels.read(pair.label, dataset).size
 
 
 def measure(dataset: Dataset, data_dir: Path, split: str, workers: int, repeats: int) -> dict:
-    """Seconds of the fastest of `repeats` runs of each, with warm files, in turns."""
+    """Seconds of `repeats` runs of each, with warm files, in turns."""
     pairs, _ = find_pairs(dataset, data_dir, split)
-    decode = functools.partial(decode_label, dataset)
-    decoding, converting = [], []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        pixels = sum(ordered_map(decode, pairs, workers))
-        decoding.append(time.perf_counter() - start)
+
+    def of_labels(function: Callable[[Pair], int], workers: int) -> None:
+        sum(ordered_map(function, pairs, workers))
+
+    def one_label_each(workers: int) -> None:
+        sum(ordered_map(decode_label, pairs[:workers], workers))
+
+    def converted(workers: int) -> None:
         with tempfile.TemporaryDirectory() as output:
-            start = time.perf_counter()
             convert(dataset, data_dir, output, [split], workers=workers)
-            converting.append(time.perf_counter() - start)
+
+    tasks = {'decoding_labels': functools.partial(of_labels, decode_label),
+             'reading_labels': functools.partial(of_labels, functools.partial(read_label, dataset)),
+             'converting': converted}
+    wall = {name: [] for name in tasks}
+    cpu = {name: [] for name in tasks}
+    starting = []
+    for _ in range(repeats):
+        for name, task in tasks.items():
+            wall[name].append(_seconds(time.perf_counter, task, workers))
+        starting.append(_seconds(time.perf_counter, one_label_each, workers))
+        for name, task in tasks.items():
+            cpu[name].append(_seconds(time.process_time, task, 1))
     return {
-        'dataset': dataset.name, 'split': split, 'num_examples': len(pairs), 'pixels': pixels, 'workers': workers,
-        'seconds_decoding_labels': decoding, 'seconds_converting': converting,
-        'labels_per_second': len(pairs) / min(decoding), 'examples_per_second': len(pairs) / min(converting),
-        'speed_against_decoding_labels': min(decoding) / min(converting),
+        'dataset': dataset.name, 'split': split, 'num_examples': len(pairs), 'workers': workers,
+        'seconds': wall, 'seconds_starting_workers': starting, 'cpu_seconds_in_one_process': cpu,
+        'examples_per_second': len(pairs) / min(wall['converting']),
+        'cpu_milliseconds_per_example': {name: 1e3 * min(seconds) / len(pairs) for name, seconds in cpu.items()},
+        'speed_against': _ratios(wall), 'speed_against_in_cpu_time': _ratios(cpu),
         'peak_megabytes_of_parent': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         'cores': os.cpu_count(), 'load': os.getloadavg(), 'python': platform.python_version(),
         'pillow': PIL.__version__,
         'command': ' '.join(['python -m benchmarks.convert', *sys.argv[1:]]),
     }
+
+
+def _seconds(clock: Callable[[], float], task: Callable[[int], None], workers: int) -> float:
+    start = clock()
+    task(workers)
+    return clock() - start
+
+
+def _ratios(seconds: dict[str, list[float]]) -> dict[str, float]:
+    """Of the fastest runs: 1 when a conversion takes no longer than the other."""
+    return {name: min(runs) / min(seconds['converting']) for name, runs in seconds.items() if name != 'converting'}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = measure(registry.load(options.dataset), Path(options.data_dir), options.split, options.workers,
                      options.repeats)
     Path(options.output).write_text(json.dumps(result, indent=1) + '\n')
-    print(f'{result["speed_against_decoding_labels"]:.2f} x the speed of decoding labels alone')
+    for name, ratio in result['speed_against'].items():
+        print(f'{ratio:.2f} x the speed of {name.replace("_", " ")} alone, '
+              f'{result["speed_against_in_cpu_time"][name]:.2f} x in CPU time')
     return 0
 
 

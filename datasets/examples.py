@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets import images, labels
+from datasets.images import Stored
+from datasets.labels import Label
 from datasets.pairs import Pair, Problem
 from datasets.records import Record
 from datasets.registry import Dataset, Tiles
@@ -29,23 +31,23 @@ class Made(NamedTuple):
 
 
 def check_pair(dataset: Dataset, pair: Pair) -> Checked:
-    """Decodes an image and its label in full."""
-    return _checked(dataset, pair)[0]
+    """Decodes a label in full, and its image where `images.read` does."""
+    problems, image, label = _read(dataset, pair)
+    return Checked(problems) if problems else Checked((), image.size, label.pixels)
 
 
 def make(dataset: Dataset, pair: Pair) -> Made:
-    """Checks a pair and makes its record, or those of its tiles."""
-    checked, ids = _checked(dataset, pair)
-    if checked.problems:
-        return Made(checked.problems)
+    """Reads a pair and makes its record, or those of its tiles."""
+    problems, image, label = _read(dataset, pair)
+    if problems:
+        return Made(problems)
+    if not dataset.tiles:
+        record = Record(pair.id, *image.encoded(), *image.size, label.encoded())
+        return Made((), (record,), (Checked((), image.size, label.pixels),))
     try:
-        if dataset.tiles:
-            return _tiled(dataset.tiles, pair, ids)
-        image, image_format, height, width = images.encoded_rgb(pair.image)
-    except (ValueError, OSError) as error:
-        return Made((Problem(pair.image, _reason(error)),))
-    label = labels.encoded(pair.label, ids, dataset)
-    return Made((), (Record(pair.id, image, image_format, height, width, label),), (checked,))
+        return _tiled(dataset.tiles, pair, image.pixels(), label.ids)
+    except ValueError as error:
+        return Made((Problem(pair.image, str(error)),))
 
 
 def corners(length: int, tiles: Tiles) -> range | list[int]:
@@ -55,32 +57,30 @@ def corners(length: int, tiles: Tiles) -> range | list[int]:
     return [*range(0, length - tiles.size, tiles.size - tiles.overlap), length - tiles.size]
 
 
-def _checked(dataset: Dataset, pair: Pair) -> tuple[Checked, np.ndarray | None]:
-    problems, size, ids = [], None, None
+def _read(dataset: Dataset, pair: Pair) -> tuple[tuple[Problem, ...], Stored | None, Label | None]:
+    problems, image, label = [], None, None
     try:
-        size = images.check(pair.image)
+        image = images.read(pair.image)
     except (ValueError, OSError) as error:
         problems.append(Problem(pair.image, _reason(error)))
     try:
-        ids = labels.read(pair.label, dataset)
+        label = labels.load(pair.label, dataset)
     except (ValueError, OSError) as error:
         problems.append(Problem(pair.label, _reason(error)))
     if not problems:
-        problems += _disagreement(dataset, pair, size, ids.shape)
-    if problems:
-        return Checked(tuple(problems)), None
-    return Checked((), size, _count(ids)), ids
+        problems += _disagreement(dataset, pair, image, label.ids.shape)
+    return tuple(problems), image, label
 
 
-def _disagreement(dataset: Dataset, pair: Pair, size: tuple[int, int], label_size: tuple[int, int]) -> list[Problem]:
+def _disagreement(dataset: Dataset, pair: Pair, image: Stored, label_size: tuple[int, int]) -> list[Problem]:
     """An image and a label that aren't of the same pixels, or of which nothing tells whether they are.
 
     EXIF may have the image shown turned to those who drew the label. Where that swaps its sides the label's size tells;
     otherwise the row must say that labels are drawn on the pixels as stored.
     """
-    turned = images.orientation(pair.image) if dataset.exif == 'agree' else 1
-    (height, width), (rows, columns) = size, label_size
-    if size != label_size:
+    turned = image.orientation if dataset.exif == 'agree' else 1
+    (height, width), (rows, columns) = image.size, label_size
+    if image.size != label_size:
         why = '; EXIF turns the image: turn its pixels and remove the tag' if turned > 1 else ''
         return [Problem(pair.label, f'is {columns}x{rows} but its image {pair.image} is {width}x{height}{why}')]
     if turned > 1 and (turned < 5 or height == width):
@@ -90,25 +90,20 @@ def _disagreement(dataset: Dataset, pair: Pair, size: tuple[int, int], label_siz
     return []
 
 
-def _count(ids: np.ndarray) -> np.ndarray:
-    return np.bincount(ids.ravel(), minlength=256)
-
-
 def _reason(error: Exception) -> str:
     return 'missing' if isinstance(error, FileNotFoundError) else getattr(error, 'strerror', None) or str(error)
 
 
-def _tiled(tiles: Tiles, pair: Pair, ids: np.ndarray) -> Made:
-    made = [(record, Checked((), (record.height, record.width), _count(part)))
-            for record, part in _tiles(tiles, pair, ids)]
+def _tiled(tiles: Tiles, pair: Pair, rgb: np.ndarray, ids: np.ndarray) -> Made:
+    made = [(record, Checked((), (record.height, record.width), labels.count(part)))
+            for record, part in _tiles(tiles, pair, rgb, ids)]
     return Made((), *zip(*made, strict=True))
 
 
-def _tiles(tiles: Tiles, pair: Pair, ids: np.ndarray) -> Iterator[tuple[Record, np.ndarray]]:
+def _tiles(tiles: Tiles, pair: Pair, rgb: np.ndarray, ids: np.ndarray) -> Iterator[tuple[Record, np.ndarray]]:
     """The records of an image's tiles, named by their upper left corner, and their ids."""
-    rgb = images.rgb(pair.image)
     for top, left in product(*(corners(length, tiles) for length in ids.shape)):
         window = slice(top, top + tiles.size), slice(left, left + tiles.size)
         part = np.ascontiguousarray(ids[window])
         yield Record(f'{pair.id}_{top}_{left}', images.encode(rgb[window]), 'png', *part.shape,
-                             labels.encode(part)), part
+                     labels.encode(part)), part

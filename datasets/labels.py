@@ -5,8 +5,10 @@ high byte, both without an error. So labels are decoded here, once, and records 
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from datasets import colors, images, matlab, png
 from datasets.registry import Dataset
@@ -14,18 +16,41 @@ from datasets.registry import Dataset
 INDEX_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')
 # Pillow stretches 2- and 4-bit grey over 0..255; this undoes it.
 GREY_STRETCH = {'L;2': 85, 'L;4': 17}
-# Of zlib: labels are small beside images, and the higher levels take far longer.
-LEVEL = 3
 SMALL = (np.uint8, np.uint16)
 
 
-def read(path: Path, dataset: Dataset) -> np.ndarray:
-    """Class ids uint8 [height, width]; ValueError tells mode, ids and pixel counts that don't fit the dataset."""
+class Label(NamedTuple):
+    """Class ids uint8 [height, width], pixels per id (int64 [256]), and the file's bytes where it stores these ids."""
+
+    ids: np.ndarray
+    pixels: np.ndarray
+    data: bytes = b''
+
+    def encoded(self) -> bytes:
+        """What `encode` makes of the ids, or the file's own compressed rows where they hold them."""
+        return png.as_greyscale(self.data) or encode(self.ids)
+
+
+def load(path: Path, dataset: Dataset) -> Label:
+    """A label, decoded in full; ValueError tells mode, ids and pixel counts that don't fit the dataset."""
+    data = b''
     if dataset.labels == 'colors':
-        return colors.read(path, dataset)
-    if dataset.labels == 'one_hot':
-        return _of_masks(path, dataset)
-    return to_ids(matlab.read(path, dataset.variable) if path.suffix == '.mat' else decode(path), dataset)
+        raw = colors.read(path, dataset)
+    elif dataset.labels == 'one_hot':
+        raw = _of_masks(path, dataset)
+    elif path.suffix == '.mat':
+        raw = matlab.read(path, dataset.variable)
+    else:
+        raw, data = _decode(path)
+    if dataset.labels != 'ids':
+        return Label(raw, count(raw))
+    ids, pixels = to_ids(raw, dataset)
+    return Label(ids, pixels, data if ids is raw else b'')
+
+
+def read(path: Path, dataset: Dataset) -> np.ndarray:
+    """Class ids uint8 [height, width], or ValueError as of `load`."""
+    return load(path, dataset).ids
 
 
 def files(path: Path, dataset: Dataset) -> tuple[Path, ...]:
@@ -67,6 +92,10 @@ def _mask(path: Path) -> np.ndarray:
 
 def decode(path: Path) -> np.ndarray:
     """The ids as the file stores them: an integer array [height, width]."""
+    return _decode(path)[0]
+
+
+def _decode(path: Path) -> tuple[np.ndarray, bytes]:
     with images.opened(path) as (image, data):
         if image.format == 'JPEG':
             raise ValueError('a JPEG cannot hold labels: its compression changes ids')
@@ -75,11 +104,13 @@ def decode(path: Path) -> np.ndarray:
         stretch = GREY_STRETCH.get(images.raw_mode(image), 1)
         images.load(image, data)
         raw = np.asarray(image)
-    return raw.astype(np.uint8) if raw.dtype == bool else raw // raw.dtype.type(stretch)
+    if raw.dtype == bool:
+        raw = raw.astype(np.uint8)
+    return (raw if stretch == 1 else raw // raw.dtype.type(stretch)), data
 
 
-def to_ids(raw: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Maps raw ids to class ids or the ignore label, uint8."""
+def to_ids(raw: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Maps raw ids to class ids or the ignore label, uint8, and counts these; the same array where nothing changes."""
     values, counts = _histogram(raw)
     legal = dataset.legal_ids
     mapped = [legal.get(int(value)) for value in values]
@@ -92,11 +123,21 @@ def to_ids(raw: np.ndarray, dataset: Dataset) -> np.ndarray:
         more = f' and {len(bad) - 8} more' if len(bad) > 8 else ''
         raise ValueError(f'holds ids {", ".join(bad[:8])}{more}; {known}')
     mapped = np.asarray(mapped, np.uint8)
+    pixels = np.zeros(256, np.int64)
+    np.add.at(pixels, mapped, counts)
+    return _mapped(raw, values, mapped), pixels
+
+
+def _mapped(raw: np.ndarray, values: np.ndarray, mapped: np.ndarray) -> np.ndarray:
+    """`raw`, whose `values` become those of `mapped`."""
     if raw.dtype not in SMALL:
         return mapped[np.searchsorted(values, raw)]
-    table = np.zeros(values[-1] + 1, np.uint8)
+    if raw.dtype == np.uint8 and (values == mapped).all():
+        return raw
+    table = np.zeros(values.max(initial=0) + 1, np.uint8)
     table[values] = mapped
-    return table[raw]
+    # What table[raw] is, in half the time.
+    return np.take(table, raw)
 
 
 def to_raw(ids: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -105,22 +146,20 @@ def to_raw(ids: np.ndarray, dataset: Dataset) -> np.ndarray:
     return raw_ids.astype(np.min_scalar_type(raw_ids.max()))[ids]
 
 
+def count(ids: np.ndarray) -> np.ndarray:
+    """Pixels per id of a uint8 [height, width]: int64 [256]. In C: np.bincount copies the ids to eight bytes each."""
+    return np.asarray(Image.fromarray(ids).histogram(), np.int64)
+
+
 def _histogram(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The ids that occur and how often; counting beats np.unique's sorting where a table is small enough."""
     if raw.dtype not in SMALL:
         return np.unique(raw, return_counts=True)
-    counts = np.bincount(raw.ravel())
+    counts = count(raw) if raw.dtype == np.uint8 else np.bincount(raw.ravel())
     values = np.flatnonzero(counts)
     return values, counts[values]
 
 
-def encoded(path: Path, ids: np.ndarray, dataset: Dataset) -> bytes:
-    """What `encode` makes of a label that has been read, or its own compressed rows where they hold class ids."""
-    if dataset.labels == 'ids' and not dataset.ids and path.suffix != '.mat':
-        return png.as_greyscale(path.read_bytes()) or encode(ids)
-    return encode(ids)
-
-
 def encode(ids: np.ndarray) -> bytes:
     """Class ids uint8 [height, width] -> an 8-bit greyscale PNG."""
-    return images.encode(ids, LEVEL)
+    return png.of_ids(ids)

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasets.registry import Dataset
 
-TOOL = 'datasets.convert 1'
+TOOL = 'datasets.convert 2'
 
 
 @dataclass

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import itertools
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ from datasets.registry import Dataset
 JOURNAL = '.journal'
 # Results in flight per worker: the results of an image that is cut into tiles are larger than it.
 AHEAD, AHEAD_OF_TILES = 4, 1
+# What the bytes of a record depend on besides the data: shards of others aren't mixed with new ones.
+WRITERS = manifest.TOOL, PIL.__version__, zlib.ZLIB_RUNTIME_VERSION
 
 
 @dataclass
@@ -115,7 +118,7 @@ def _records(stream: Iterable[Made], pixels: Pixels, problems: list[Problem]) ->
 
 
 def _fingerprint(dataset: Dataset, pairs: list[Pair]) -> str:
-    digest = hashlib.sha256(repr((manifest.TOOL, PIL.__version__, dataclasses.astuple(dataset))).encode())
+    digest = hashlib.sha256(repr((*WRITERS, dataclasses.astuple(dataset))).encode())
     for pair in pairs:
         digest.update(repr((pair.id, *map(_stamp, (pair.image, *labels.files(pair.label, dataset))))).encode())
     return digest.hexdigest()

@@ -91,7 +91,7 @@ def test_a_jpeg_is_refused(tmp_path):
 def test_the_id_map_and_what_is_outside(dtype):
     camvid = registry.load('camvid')
     raw = np.array([[0, 10, 11, 255]], dtype)
-    assert labels.to_ids(raw, camvid).tolist() == [[0, 10, 255, 255]]
+    assert labels.to_ids(raw, camvid)[0].tolist() == [[0, 10, 255, 255]]
     with pytest.raises(ValueError, match=r'holds ids 12 \(2 pixels\), 200 \(1 pixels\); classes are 0..10, ignored is'):
         labels.to_ids(np.array([[12, 12, 200, 1]], dtype), camvid)
 
@@ -99,7 +99,7 @@ def test_the_id_map_and_what_is_outside(dtype):
 def test_ids_that_lead_to_every_class_are_the_only_ones():
     row = drawn.with_classes(VOC, class_names=('sky', 'road'), ids={0: 255, 7: 1, 9: 0})
     raw = np.array([[0, 7], [9, 9]], np.uint8)
-    assert labels.to_ids(raw, row).tolist() == [[255, 1], [0, 0]]
+    assert labels.to_ids(raw, row)[0].tolist() == [[255, 1], [0, 0]]
     # Such as the file of train ids taken for that of label ids, which would otherwise be mapped once more.
     with pytest.raises(ValueError, match=r'1 \(1 pixels\), 255 \(1 pixels\); ids of voc2012 are the 3 in 0..9 that'):
         labels.to_ids(np.array([[0, 1, 255]], np.uint8), row)
@@ -112,7 +112,7 @@ def test_predictions_go_back_to_raw_ids():
     row = drawn.with_classes(row, ids={0: 1, 300: 0})
     raw = labels.to_raw(np.array([[0, 1]], np.uint8), row)
     assert raw.dtype == np.uint16 and raw.tolist() == [[300, 0]]
-    np.testing.assert_array_equal(labels.to_ids(raw, row), [[0, 1]])
+    np.testing.assert_array_equal(labels.to_ids(raw, row)[0], [[0, 1]])
 
 
 def test_ids_beyond_eight_bits_are_refused():
@@ -128,10 +128,36 @@ def test_rows_that_are_kept_decode_to_the_same_ids(tmp_path, stored):
     path.write_bytes(data)
     kept = png.as_greyscale(data)
     assert (kept is not None) == (stored in ('palette', 'grey'))
-    encoded = labels.encoded(path, expected, VOC)
+    encoded = labels.load(path, VOC).encoded()
     assert encoded == (kept or labels.encode(expected)) and encoded[24:26] == b'\x08\x00'
     decoded = drawn.evaluate(lambda: tf.io.decode_png(encoded, channels=1))
     np.testing.assert_array_equal(decoded[..., 0], expected)
+
+
+@pytest.mark.parametrize('stored', STORED)
+def test_counts_are_of_class_ids(tmp_path, stored):
+    data, raw = STORED[stored](tmp_path)
+    (tmp_path / 'label').write_bytes(data)
+    swapped = drawn.with_classes(VOC, ids={0: 1, 1: 0, 3: 2})
+    label = labels.load(tmp_path / 'label', swapped)
+    np.testing.assert_array_equal(label.ids, np.select([raw == 0, raw == 1, raw == 3], [1, 0, 2], raw))
+    np.testing.assert_array_equal(label.pixels, np.bincount(label.ids.ravel(), minlength=256))
+    np.testing.assert_array_equal(drawn.decoded(label.encoded()), label.ids)
+
+
+def test_rows_are_kept_where_no_id_changes(tmp_path):
+    camvid = registry.load('camvid')
+    for last, kept in ((10, True), (11, False)):
+        data = palette(tmp_path, np.array([[0, 1, last]], np.uint8))
+        label = labels.load(tmp_path / 'palette.png', camvid)
+        assert (label.encoded() == png.as_greyscale(data)) == kept
+        assert drawn.decoded(label.encoded()).tolist() == [[0, 1, last if kept else 255]]
+
+
+def test_a_label_without_pixels():
+    for dtype in (np.uint8, np.uint16, np.int32):
+        ids, pixels = labels.to_ids(np.zeros((0, 0), dtype), VOC)
+        assert not ids.size and not pixels.any()
 
 
 @settings(max_examples=50, deadline=None)
