@@ -18,8 +18,9 @@ def class_chart(path: Path, tally: Tally, names: tuple[str, ...], colors) -> Non
     axes.set_xscale('log')
     axes.xaxis.set_major_formatter('{x:g}')
     axes.set_xlim(min([share for share in shares if share], default=1) / 2, 100)
-    axes.set_yticks(places, [f'{name} ({count})' for name, count in zip(names, tally.class_images, strict=True)],
-                    fontsize=7)
+    ticks = [f'{label} {name} ({count})'
+             for label, (name, count) in enumerate(zip(names, tally.class_images, strict=True))]
+    axes.set_yticks(places, ticks, fontsize=7)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel('% of labelled pixels (in brackets: images that show the class)')
     figure.savefig(path)
@@ -35,7 +36,7 @@ def size_chart(path: Path, tally: Tally) -> None:
     axes.set_ylim(0, 1.1 * heights.max())
     axes.set_xlabel('width, pixels')
     axes.set_ylabel('height, pixels')
-    axes.set_title(f'{tally.num_images} images, {len(counts)} sizes')
+    axes.set_title(f'{tally.num_images} images, {len(counts)} size(s)')
     figure.savefig(path)
 
 

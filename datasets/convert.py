@@ -1,6 +1,7 @@
 """Raw dataset -> TFRecord shards with a manifest: `python -m datasets.convert --help`."""
 
 import argparse
+import errno
 import fcntl
 import os
 import shutil
@@ -20,6 +21,7 @@ __all__ = ['check_pair', 'convert']
 
 # Hidden, so that nothing takes the shards in it for finished ones.
 WORK = '.converting'
+FULL = (errno.ENOSPC, errno.EDQUOT)
 NUM_SHARDS = 4
 
 
@@ -95,8 +97,11 @@ def _working(output_dir: Path) -> Iterator[Path]:
                                   '--output_dir') from error
         try:
             yield work
-        except Exception:
+        except Exception as error:
             _remove(work, output_dir)
+            if isinstance(error, OSError) and error.errno in FULL and not error.filename:  # told when a file is closed
+                hint = f'{error.strerror}: free some, or give another --output_dir'
+                raise OSError(error.errno, hint, str(output_dir)) from error
             raise
         _remove(work, output_dir)
     finally:

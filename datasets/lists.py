@@ -12,8 +12,10 @@ Found = tuple[Path, Path]
 
 
 def candidates(dataset: Dataset, data_dir: Path, split: str) -> list[str]:
-    """The paths at which the split's list is looked for."""
-    return [str(path) for _, path in _candidates(dataset, data_dir, split)]
+    """The paths at which the split's list is looked for, and together those of the lists that it can be made of."""
+    own, roots = dataset.splits[split], dataset.layout.roots
+    made_of = [' with '.join(str(data_dir / root / name) for name in (*own.union, *own.less)) for root in roots]
+    return [str(path) for _, path in _candidates(dataset, data_dir, split)] + (made_of if own.union else [])
 
 
 def locate(dataset: Dataset, data_dir: Path, split: str) -> Found | None:

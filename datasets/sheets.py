@@ -1,5 +1,6 @@
-"""Contact sheets: images beside their labels in colours, with a legend and void hatched."""
+"""Contact sheets: images beside their labels in colours and numbers, with a legend and void hatched."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,9 +11,10 @@ TILE = 240
 CAPTION = 20
 MARGIN = 6
 PAIRS_A_ROW = 3
-LEGEND_WIDTH = 190
 LEGEND_LINE = 18
-FONT_SIZE = 12
+# The legend of many classes on a sheet of few pictures is rather longer than wide.
+LEGEND_LINES = 40
+FONT_SIZE, NUMBER_SIZE = 12, 10
 # Two colours in stripes, which no class has.
 VOID_STRIPES = ((255, 0, 255), (255, 255, 255))
 STRIPE_PIXELS = 5
@@ -45,11 +47,13 @@ def sheet(pictures: Sequence[Picture], key: Key) -> Image.Image:
     legend = _legend(shown, key, height)
     page = Image.new('RGB', (width + legend.width, max(height, legend.height)), 'white')
     page.paste(legend, (width, 0))
-    draw, font = ImageDraw.Draw(page), _font()
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(FONT_SIZE)
     for number, row in enumerate(rows):
         top = MARGIN + sum(heights[:number])
         for place, (caption, pair) in enumerate(row):
             left = MARGIN + place * column
+            # A class may be as white as the page.
+            draw.rectangle((left - 1, top - 1, left + pair.width, top + pair.height), outline='gray')
             page.paste(pair, (left, top))
             draw.text((left, top + pair.height + 2), _fitted(draw, caption, font, column), 'black', font)
     return page
@@ -59,11 +63,35 @@ def _pair(picture: Picture, key: Key) -> Image.Image:
     image = Image.fromarray(picture.image)
     image.thumbnail((TILE, TILE))
     # Labels are resized by ids and coloured then, so that no colour is mixed.
-    ids = Image.fromarray(picture.ids).resize(image.size, Image.Resampling.NEAREST)
+    ids = np.asarray(Image.fromarray(picture.ids).resize(image.size, Image.Resampling.NEAREST))
     pair = Image.new('RGB', (2 * image.width, image.height))
     pair.paste(image, (0, 0))
-    pair.paste(Image.fromarray(colored(np.asarray(ids), key)), (image.width, 0))
+    pair.paste(_numbered(ids, key), (image.width, 0))
     return pair
+
+
+def _numbered(ids: np.ndarray, key: Key) -> Image.Image:
+    """Ids in colours, and each once as a number where it has room: published colours can be the same or nearly so."""
+    page = Image.fromarray(colored(ids, key))
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(NUMBER_SIZE)
+    for label in np.unique(ids):
+        if label != key.ignore_label:
+            row, column, depth = _middle(ids == label)
+            if 2 * depth >= draw.textlength(str(label), font) + MARGIN:
+                draw.text((column, row), str(label), 'white', font, 'mm', stroke_width=1, stroke_fill='black')
+    return page
+
+
+def _middle(mask: np.ndarray) -> tuple[int, int, int]:
+    """A pixel of a mask as far from all others as any, and how many pixels that is."""
+    inside, depth = np.pad(mask, 1), 0
+    while inside.any():
+        left, depth = inside, depth + 1
+        rows = inside[:-2] & inside[1:-1] & inside[2:]
+        inside = np.pad(rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:], 1)
+    places = np.argwhere(left)
+    row, column = (places[len(places) // 2] - 1).tolist()
+    return row, column, depth
 
 
 def colored(ids: np.ndarray, key: Key) -> np.ndarray:
@@ -76,24 +104,22 @@ def colored(ids: np.ndarray, key: Key) -> np.ndarray:
 
 
 def _legend(shown: Sequence[int], key: Key, height: int) -> Image.Image:
-    lines = max((height - 2 * MARGIN) // LEGEND_LINE, 1)
+    lines = max((height - 2 * MARGIN) // LEGEND_LINE, LEGEND_LINES)
     columns = -(-len(shown) // lines)
-    page = Image.new('RGB', (columns * LEGEND_WIDTH, min(len(shown), lines) * LEGEND_LINE + 2 * MARGIN), 'white')
-    draw, font = ImageDraw.Draw(page), _font()
-    for number, label in enumerate(shown):
+    font = ImageFont.load_default(FONT_SIZE)
+    names = [f'{label} void' if label == key.ignore_label else f'{label} {key.names[label]}' for label in shown]
+    start = 2 * LEGEND_LINE + 4
+    width = start + math.ceil(max(map(font.getlength, names))) + 2 * MARGIN
+    page = Image.new('RGB', (columns * width, min(len(shown), lines) * LEGEND_LINE + 2 * MARGIN), 'white')
+    draw = ImageDraw.Draw(page)
+    for number, (label, name) in enumerate(zip(shown, names, strict=True)):
         column, line = divmod(number, lines)
-        left, top = column * LEGEND_WIDTH, MARGIN + line * LEGEND_LINE
+        left, top = column * width, MARGIN + line * LEGEND_LINE
         swatch = np.full((LEGEND_LINE - 4, 2 * LEGEND_LINE), label, np.uint8)
         page.paste(Image.fromarray(colored(swatch, key)), (left, top))
         draw.rectangle((left, top, left + 2 * LEGEND_LINE - 1, top + LEGEND_LINE - 5), outline='gray')
-        name = f'{label} void' if label == key.ignore_label else f'{label} {key.names[label]}'
-        start = left + 2 * LEGEND_LINE + 4
-        draw.text((start, top), _fitted(draw, name, font, LEGEND_WIDTH - start + left), 'black', font)
+        draw.text((left + start, top), name, 'black', font)
     return page
-
-
-def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(FONT_SIZE)
 
 
 def _fitted(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:

@@ -64,7 +64,34 @@ def test_void_is_striped_and_classes_have_their_colours():
     page = np.asarray(sheets.sheet([sheets.Picture('é' * 99, image, ids)] * 4, key))
     top, left = sheets.MARGIN, sheets.MARGIN
     assert (page[top:top + 40, left:left + 60] == 200).all()
-    np.testing.assert_array_equal(page[top:top + 40, left + 60:left + 120], found)
+    # All but the numbers of the two classes, which lie in their middles.
+    drawn_over = (page[top:top + 40, left + 60:left + 120] != found).any(axis=-1)
+    assert drawn_over[14:26, 2:18].any() and drawn_over[14:26, 22:38].any()
+    drawn_over[14:26, 2:18] = drawn_over[14:26, 22:38] = False
+    assert not drawn_over.any()
+    # The pair has an outline, for classes as white as the page.
+    assert (page[top - 1, left - 1:left + 121] == (128, 128, 128)).all()
+
+
+def test_a_class_too_small_for_its_number_has_none():
+    key = sheets.Key(VOC.class_names, VOC.palette, 255)
+    ids = np.arange(64 * 64).reshape(64, 64) // 4 % 21
+    page = np.asarray(sheets.sheet([sheets.Picture('', np.zeros((64, 64, 3), np.uint8), ids.astype(np.uint8))], key))
+    top, left = sheets.MARGIN, sheets.MARGIN + 64
+    np.testing.assert_array_equal(page[top:top + 64, left:left + 64], sheets.colored(ids, key))
+
+
+def test_the_legend_of_many_classes_is_whole():
+    """Every swatch is there, and no name is cut, however few the pictures."""
+    names = tuple(f'a rather long name of class {label}' for label in range(250))
+    colors = tuple((label, 7, 11) for label in range(250))
+    ids = np.arange(250, dtype=np.uint8).reshape(10, 25)
+    page = np.asarray(sheets.sheet([sheets.Picture('', np.full((10, 25, 3), 255, np.uint8), ids)],
+                                   sheets.Key(names, colors, 255)))
+    legend = page[:, sheets.MARGIN + 50 + sheets.MARGIN:]
+    found = {red for red, green, blue in np.unique(legend.reshape(-1, 3), axis=0).tolist() if (green, blue) == (7, 11)}
+    assert found == set(range(250))
+    assert (legend[:, -sheets.MARGIN:] == 255).all()
 
 
 def test_made_up_colours_are_pascals():

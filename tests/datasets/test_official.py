@@ -195,7 +195,8 @@ def sbd(root):
     base = root / 'benchmark_RELEASE/dataset'
     picture(root / 'JPEGImages/extra.jpg')
     for name in ('extra', 'train_0', 'val_0'):
-        matlab(base / f'cls/{name}.mat', GTcls={'Segmentation': (IDS % 21).astype(np.uint8), 'Boundaries': np.eye(2)})
+        drawn_ids = np.resize(IDS % 21, ids.get(name, IDS).shape).astype(np.uint8)
+        matlab(base / f'cls/{name}.mat', GTcls={'Segmentation': drawn_ids, 'Boundaries': np.eye(2)})
     (base / 'train.txt').write_text('extra\nval_0\n')
     (base / 'val.txt').write_text('train_0\n')
     return ids
@@ -207,6 +208,32 @@ def test_train_aug_straight_from_sbd(tmp_path):
     assert list(found['train_aug']) == ['extra', 'train_0', 'train_1']
     np.testing.assert_array_equal(found['train_aug']['extra'], IDS % 21)
     np.testing.assert_array_equal(found['train_aug']['train_0'], ids['train_0'])
+
+
+def test_sbd_train_and_seg11valid_are_fcns_and_come_on_request(tmp_path):
+    ids = sbd(tmp_path)
+    (tmp_path / 'ImageSets/Segmentation/seg11valid.txt').write_text('val_0\n')
+    dataset = registry.load('voc2012')
+    assert layouts.present_splits(dataset, tmp_path) == ('train', 'val', 'train_aug')
+    _, found = converted(dataset, tmp_path, ['sbd_train', 'seg11valid'])
+    # Images of VOC's val stay in, and their labels are SBD's.
+    assert list(found['sbd_train']) == ['extra', 'val_0'] and list(found['seg11valid']) == ['val_0']
+    np.testing.assert_array_equal(found['sbd_train']['extra'], IDS % 21)
+    np.testing.assert_array_equal(found['sbd_train']['val_0'], np.resize(IDS % 21, ids['val_0'].shape))
+    np.testing.assert_array_equal(found['seg11valid']['val_0'], ids['val_0'])
+
+
+def test_a_split_that_other_lists_make_tells_which(tmp_path):
+    sbd(tmp_path)
+    base = tmp_path / 'benchmark_RELEASE/dataset'
+    (base / 'train.txt').unlink()
+    with pytest.raises(ValueError, match=re.escape(f'{tmp_path}/ImageSets/Segmentation/sbd_train.txt, ')) as error:
+        layouts.find_pairs(registry.load('voc2012'), tmp_path, 'sbd_train')
+    assert f', {base}/train.txt, ' in str(error.value)
+    with pytest.raises(ValueError) as error:
+        layouts.find_pairs(registry.load('voc2012'), tmp_path, 'train_aug')
+    lists = base / 'train.txt', base / 'val.txt', tmp_path / 'ImageSets/Segmentation/train.txt'
+    assert f', {" with ".join(map(str, lists))} with {tmp_path}/ImageSets/Segmentation/val.txt, ' in str(error.value)
 
 
 def test_a_damaged_matlab_file_and_one_of_something_else(tmp_path):

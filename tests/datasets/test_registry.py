@@ -17,7 +17,8 @@ EXPECTED = {'ade20k': (151, 0, ADE20K), 'ade20k_150': (150, 255, ADE20K),
             'pascal_context_59': (59, 255, {'train': 4998, 'val': 5105}),
             'sunrgbd': (37, 255, {'train': 5285, 'test': 5050}),
             'synthetic': (6, 255, {'train': 200, 'val': 40}),
-            'voc2012': (21, 255, {'train': 1464, 'val': 1449, 'trainval': 2913, 'train_aug': 10582})}
+            'voc2012': (21, 255, {'train': 1464, 'val': 1449, 'trainval': 2913, 'train_aug': 10582,
+                                  'sbd_train': 8498, 'seg11valid': 736})}
 # Classes that share a colour in the published tables; COCO-Stuff has too many to be worth a list.
 TWINS = {'ade20k': {'road', 'skyscraper'}, 'ade20k_150': {'road', 'skyscraper'},
          'pascal_context': {'bicycle', 'snow'}, 'pascal_context_59': {'bicycle', 'snow'}}
