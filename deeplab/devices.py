@@ -7,12 +7,17 @@ from deeplab.compat import tensorflow, tf
 
 
 def worker() -> tuple[int, int]:
-    """(which of TF_CONFIG's training workers this process is, how many there are); worker 0, the chief, writes."""
+    """(which of TF_CONFIG's training workers this process is, how many there are)."""
     config = json.loads(os.environ.get('TF_CONFIG') or '{}')
     cluster, task = config.get('cluster', {}), config.get('task', {})
     chiefs = len(cluster.get('chief', []))
     index = int(task.get('index', 0)) + (chiefs if task.get('type') == 'worker' else 0)
     return index, max(1, chiefs + len(cluster.get('worker', [])))
+
+
+def is_chief() -> bool:
+    """Whether this process writes: the first of TF_CONFIG's training workers, or the only one."""
+    return worker()[0] == 0
 
 
 def make_strategy(devices: str) -> tf.distribute.Strategy | None:

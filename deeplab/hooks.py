@@ -99,15 +99,11 @@ class Saver(tf.train.CheckpointSaverHook):
     Beyond Estimator's own: the step just restored isn't written again (stock code truncates the file that `checkpoint`
     points at), non-finite weights are never written, files are flushed to the disk, and after a signal no evaluation
     follows the last save.
-
-    Of several workers every one must save at the same steps, because reading the moving statistics sums over workers;
-    all but the chief give a `scratch` folder for theirs.
     """
 
-    def __init__(self, model_dir: str, save_steps: int, save_secs: int, stop: StopSignal, scratch: str | None = None):
+    def __init__(self, model_dir: str, save_steps: int, save_secs: int, stop: StopSignal):
         super().__init__(model_dir, save_steps=save_steps or None, save_secs=None if save_steps else save_secs or 10**9,
                          save_graph_def=False)
-        self._save_path = os.path.join(scratch or model_dir, 'model.ckpt')
         self._clock = tf.train.SecondOrStepTimer(every_secs=save_secs) if save_secs and save_steps else None
         self._stop = stop
 

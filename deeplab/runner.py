@@ -8,7 +8,7 @@ from datasets import class_weights, input_fn, subset
 from datasets.progress import Progress
 from deeplab import corrupt, epochs, eval_hooks, hooks, optimizer, pyramid
 from deeplab.compat import estimator, tensorflow, tf
-from deeplab.devices import session_config, worker
+from deeplab.devices import is_chief, session_config, worker
 from deeplab.layers.scope import model_scope
 from deeplab.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
 from deeplab.model_fn import MODES, WarmStart, model_fn
@@ -39,15 +39,14 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
     if recipe.train.early_stopping_evals and worker()[1] > 1:
         raise ValueError('train.early_stopping_evals: of several workers only one evaluates and could stop, and the '
                          'others would wait for it; train on one machine, or set it to 0')
-    chief = worker()[0] == 0
     with locked(model_dir, worker()[0]):
-        if chief:
+        if is_chief():
             ensure_usable(model_dir)
         warm_start = _initialise(run, model_dir)
-        if chief:
+        if is_chief():
             keep_recipe(model_dir, recipe, allow_recipe_change)
         _announce(run, model_dir, train_index, eval_index, replicas)
-        if chief:
+        if is_chief():
             corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
         if latest_step(model_dir) >= recipe.train.max_steps:
             say(f'{model_dir} is at step {latest_step(model_dir)}, train.max_steps is {recipe.train.max_steps}: '
@@ -223,15 +222,13 @@ def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
 
 def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint) -> list:
     options = run.recipe.train
-    index, count = worker()
     chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
-    if index == 0:
+    if is_chief():
+        # The order matters: a NaN is found before the saver could write it; the saver evaluates, which isn't a step's
+        # time.
         chosen.append(hooks.Console(str(model_dir), options.log_steps, options.max_steps,
                                     run.images_per_step * replicas))
-    # The order matters: a NaN is found before the saver could write it; the saver evaluates, which isn't a step's time.
-    # Workers' clocks differ, their steps don't.
-    chosen.append(hooks.Saver(str(model_dir), options.save_steps, options.save_secs if count == 1 else 0, stop,
-                              str(model_dir / f'tmp_worker_{index}') if index else None))
+        chosen.append(hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop))
     chosen.append(hooks.StopEarly(lambda: _is_reached(options.early_stopping_evals, best)))
     return chosen
 

@@ -185,10 +185,11 @@ def free_ports(count):
 
 @pytest.mark.slow
 def test_two_workers_of_tf_config_train_as_two_devices_do(record_dir, tmp_path):
-    """The same examples, the same order: weights differ by the order of summation only. Ends, and resumes."""
+    """The same examples, the same order: weights, moving statistics and slots differ by the order of summation only.
+    Ends, and resumes."""
     # Batch norm over the two pooled values of a replica and Adam's first steps go by signs: they'd magnify rounding.
     short = ['--batch_size', '2', '--train.save_steps', '2', '--optimizer.name', 'momentum', '--learning_rate', '1e-3',
-             '--batch_norm.mode', 'freeze_statistics']
+             '--model.options.add_image_level_feature', 'false']
     cluster = {'worker': [f'127.0.0.1:{port}' for port in free_ports(2)]}
     for steps in ('2', '4'):
         more = [*short, '--max_steps', steps, '--schedule.decay_steps', '4', '--allow_recipe_change']
@@ -200,5 +201,6 @@ def test_two_workers_of_tf_config_train_as_two_devices_do(record_dir, tmp_path):
     assert 'step 4/4' in outputs[0] and 'step 4/4' not in outputs[1]  # the chief reports
     devices, workers = tensors(tmp_path / 'devices'), tensors(tmp_path / 'workers')
     assert devices.keys() == workers.keys() and workers['global_step'] == 4
-    for name, value in devices.items():
-        np.testing.assert_allclose(workers[name], value, rtol=1e-3, atol=1e-6, err_msg=name)
+    for name, value in devices.items():  # a sum's rounding goes by its largest terms, not by what is left of them
+        atol = 1e-6 + 1e-4 * np.abs(value).max()
+        np.testing.assert_allclose(workers[name], value, rtol=1e-3, atol=atol, err_msg=name)
