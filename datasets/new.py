@@ -6,6 +6,7 @@ Pairs are made by name. The row says in comments what was guessed.
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,9 +31,10 @@ def new(root: Path, output: Path, splits: dict[str, Match], unsure: list[str], w
     rowtext.write(output, rowtext.row(root, splits, chosen, [*unsure, *unpaired], counts))
     told = '\n  '.join([*unsure, *unpaired] or ['nothing'])
     pairs = ', '.join(f'{split} {count} pairs' for split, count in counts.items())
+    where = f'--dataset {shlex.quote(str(output))} --data_dir {shlex.quote(str(root))}'
     return (f'{output}: {len(chosen.entries)} classes, {pairs}\nunsure of:\n  {told}\nedit the row, look at it, then '
-            f'convert:\n  python -m datasets.inspect --dataset {output} --data_dir {root} --output_dir look\n'
-            f'  python -m datasets.convert --dataset {output} --data_dir {root} --output_dir records')
+            f'convert:\n  python -m datasets.inspect {where} --output_dir look\n'
+            f'  python -m datasets.convert {where} --output_dir records')
 
 
 def _from_values(root: Path, splits: dict[str, Match], workers: int) -> classes.Choice:

@@ -1,3 +1,5 @@
+import shlex
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,12 +68,16 @@ def test_folders_are_found_and_paired_by_name(tmp_path, capsys, name):
     assert 'void: id 255 is taken as ignored' in told and 'names: made up' in told
 
 
-def test_the_row_converts(tmp_path, capsys):
-    tree(tmp_path / 'root', 'folders of splits')
-    dataset, _ = made(tmp_path, capsys, tmp_path / 'root')
-    written = convert.convert(dataset, tmp_path / 'root', tmp_path / 'records', workers=1)
+def test_the_command_that_it_names_converts(tmp_path, capsys, monkeypatch):
+    tree(tmp_path / 'my root', 'folders of splits')
+    _, told = made(tmp_path, capsys, tmp_path / 'my root')
+    monkeypatch.chdir(tmp_path)
+    *command, folder = shlex.split(told.splitlines()[-1])
+    assert command[:3] == ['python', '-m', 'datasets.convert']
+    assert convert.main([*command[3:], folder, '--workers', '1']) == 0
+    written = {split: manifest.read(tmp_path / folder, split) for split in ('train', 'val')}
     assert {split: entry['num_examples'] for split, entry in written.items()} == {'train': 4, 'val': 4}
-    assert manifest.read(tmp_path / 'records', 'val')['class_names'] == ['background', 'class_1', 'class_2']
+    assert written['val']['class_names'] == ['background', 'class_1', 'class_2']
 
 
 def test_four_folders_as_seed_001_has_them(tmp_path, capsys):
