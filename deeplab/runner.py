@@ -1,7 +1,7 @@
 """Trains a Run with `tf.estimator.train_and_evaluate`, after everything that can be checked beforehand was checked."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from datasets import class_weights, input_fn, subset
@@ -42,10 +42,12 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
     with locked(model_dir, worker()[0]):
         if is_chief():
             ensure_usable(model_dir)
-        warm_start = _initialise(run, model_dir)
+        variables = model_variables(run, training=True)
+        warm_start = _initialise(run, model_dir, variables)
         if is_chief():
             keep_recipe(model_dir, recipe, allow_recipe_change)
         _announce(run, model_dir, train_index, eval_index, replicas)
+        _warn_of_small_batches(run, variables)
         if is_chief():
             corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
         if latest_step(model_dir) >= recipe.train.max_steps:
@@ -117,9 +119,8 @@ def model_variables(run: Run, training: bool = False) -> dict[str, tuple[int, ..
         return {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
 
 
-def _initialise(run: Run, model_dir: Path) -> WarmStart | None:
+def _initialise(run: Run, model_dir: Path, variables: Mapping[str, tuple[int, ...]]) -> WarmStart | None:
     """What the weights start from; says it, and refuses a checkpoint that doesn't fit."""
-    variables = model_variables(run, training=True)
     existing = tf.train.latest_checkpoint(str(model_dir))
     source = run.recipe.init.checkpoint
     if existing:
@@ -199,7 +200,12 @@ def _announce(run: Run, model_dir: Path, train_index, eval_index, replicas: int)
     say(f'batch: {batch} images per replica x {replicas} replica{"s" * (replicas > 1)}{batches} = '
         f'{run.images_per_step * replicas} per step; steps {latest_step(model_dir)} to {recipe.train.max_steps} are '
         f'{recipe.train.max_steps * run.images_per_step * replicas / train_index.num_examples:.1f} epochs in all')
-    if recipe.batch_norm.mode == 'train' and batch < SMALLEST_BATCH_NORM_BATCH:
+
+
+def _warn_of_small_batches(run: Run, variables: Iterable[str]) -> None:
+    batch = run.recipe.train.batch_size
+    has_batch_norm = any(name.endswith('/moving_mean') for name in variables)
+    if has_batch_norm and run.recipe.batch_norm.mode == 'train' and batch < SMALLEST_BATCH_NORM_BATCH:
         say(f'warning: batch norm is trained on {batch} images per replica; below {SMALLEST_BATCH_NORM_BATCH} its '
             f'statistics are poor (the papers used 12 to 16). Consider --batch_norm.mode freeze_statistics or a larger '
             f'batch')

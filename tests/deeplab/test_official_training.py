@@ -192,6 +192,6 @@ def test_a_recipe_leaves_the_last_layers_out(logits_only, tmp_path):
     run = configuration.resolved({
         'init.checkpoint': configuration.write_checkpoint(tmp_path / 'released'), 'init.head': False,
         'optimizer.last_layers_contain_logits_only': logits_only})
-    start = runner._initialise(run, tmp_path / 'new')
+    start = runner._initialise(run, tmp_path / 'new', runner.model_variables(run, training=True))
     names = {name for name, _ in oracle.manifests()[configuration.CONFIG]['variables']}
     assert names - set(start.assignment.values()) == expected - {'global_step'}

@@ -70,3 +70,13 @@ def test_training_has_the_variables_of_evaluation_and_those_of_auxiliary_heads()
     extra = full.keys() - plain.keys() - {'global_step'}  # which dropout counts by
     assert extra == {'auxiliary/weights', 'auxiliary/biases'}
     assert plain.items() - {('global_step', ())} <= full.items()
+
+
+@pytest.mark.parametrize(('batch', 'mode', 'variables', 'warned'), [
+    (2, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], True),
+    (8, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], False),
+    (2, 'freeze_statistics', ['a/weights', 'a/BatchNorm/moving_mean'], False),
+    (2, 'train', ['a/weights', 'a/biases'], False)])
+def test_a_small_batch_is_warned_of_where_batch_norm_is_trained(batch, mode, variables, warned, capsys):
+    runner._warn_of_small_batches(resolved(train__batch_size=batch, batch_norm__mode=mode), variables)
+    assert (f'batch norm is trained on {batch} images' in capsys.readouterr().err) == warned
