@@ -11,13 +11,13 @@ from deeplab.strides import plan
 
 SCOPE = 'vgg_16'
 STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))  # convolutions, channels; each ends in max pooling
-TAPS = {2: 4, 3: 8, 4: 16}  # stage -> nominal stride of its pool
+TAPS = {1: 2, 2: 4, 3: 8, 4: 16}  # stage -> nominal stride of its pool
 SLIM_PIXELS = Pixels(mean=(123.68, 116.78, 103.94), scale=1.0)
 POOL_SIZES = (2, 3)
 
 
 def vgg_16(images, output_stride, *, depth_multiplier=1.0, pool_size=2) -> Features:
-    """The taps are pool2, pool3 and pool4. `depth_multiplier` thins every stage.
+    """The taps are pool1 to pool4. `depth_multiplier` thins every stage.
 
     `pool_size` 3 is how the released DeepLab-v1 and -v2 pool: overlapping windows, which stay dense where their stride
     is gone, and 3x3 average pooling behind pool5. ImageNet weights fit both.
@@ -59,6 +59,6 @@ def _max_pool(net, size, stride, rate):
 BACKBONES = (
     Backbone(name='vgg_16', walk=vgg_16, scope=SCOPE, pixels=SLIM_PIXELS, pad_value=SLIM_PIXELS.mean,
              # It has no batch norm; these would be those of a net's own layers in its scope.
-             batch_norm=BatchNorm(decay=0.997, epsilon=1e-5), output_strides=(8, 16, 32), taps=(4, 8, 16),
+             batch_norm=BatchNorm(decay=0.997, epsilon=1e-5), output_strides=(8, 16, 32), taps=tuple(TAPS.values()),
              fully_connected=True),
 )
