@@ -13,9 +13,8 @@ from deeplab.layers.scope import model_scope
 from deeplab.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
 from deeplab.model_fn import MODES, WarmStart, model_fn
 from deeplab.run import Run
+from deeplab.schema import SMALLEST_BATCH_NORM_BATCH
 from pretrained import fitting, released, restore
-
-SMALLEST_BATCH_NORM_BATCH = 8
 
 
 def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None = None,

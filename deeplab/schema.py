@@ -59,6 +59,10 @@ class Init:
     head: bool = _option(True, 'restore the last layers too, where the class count allows it')
 
 
+# Images per replica below which batch norm shouldn't be trained, as the official DeepLab's README has it.
+SMALLEST_BATCH_NORM_BATCH = 12
+
+
 @dataclass(frozen=True)
 class BatchNorm:
     mode: str = _option('train', 'train | freeze_statistics (gamma and beta still learn) | freeze')

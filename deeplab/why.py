@@ -6,9 +6,8 @@ from typing import Any
 from datasets import registry
 from deeplab import epochs, protocol
 from deeplab import recipe as recipes
-from deeplab.schema import Recipe
+from deeplab.schema import SMALLEST_BATCH_NORM_BATCH, Recipe
 
-SMALLEST_BATCH_NORM_BATCH = 12  # official maintainers' rule; the papers used 16
 RARE = 10.0  # percent IoU below which a class is worth naming
 UNEXPLAINED = 'nothing in the recipe differs: another seed, another machine, or an error here or there'
 

@@ -74,7 +74,7 @@ def test_training_has_the_variables_of_evaluation_and_those_of_auxiliary_heads()
 
 @pytest.mark.parametrize(('batch', 'mode', 'variables', 'warned'), [
     (2, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], True),
-    (8, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], False),
+    (12, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], False),
     (2, 'freeze_statistics', ['a/weights', 'a/BatchNorm/moving_mean'], False),
     (2, 'train', ['a/weights', 'a/biases'], False)])
 def test_a_small_batch_is_warned_of_where_batch_norm_is_trained(batch, mode, variables, warned, capsys):
