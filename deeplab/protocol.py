@@ -23,10 +23,10 @@ class Crf:
     iterations: int = 10
 
 
-# The authors' values, cross-validated on VOC val, from run_densecrf.sh beside their models: v1 in the copy of
-# zhenglab/ChaetocerosImgSeg, v2 as its ports to other frameworks quote them.
+# The authors' values, cross-validated on VOC val for each of their models, as ports to other frameworks list them.
+# (Copies of run_densecrf.sh say 4, 49, 5, which no model of those lists has.)
 CRFS = {
-    'deeplabv1_largefov': Crf(4, 49, 5, 3, 3),
+    'deeplabv1_largefov': Crf(4, 121, 5, 3, 3),
     'deeplabv2_vgg16': Crf(4, 65, 3, 2, 2),
     'deeplabv2_resnet101': Crf(4, 67, 3, 3, 1),
 }
@@ -127,7 +127,7 @@ def text(protocol: Mapping[str, Any]) -> str:
         f'resized to {resized}': resized,
         'scored there': protocol.get('resolution') == 'resized',
         'classes enlarged': protocol.get('upsampled') == 'classes',
-        f'CRF {crf["parameters"]}' if crf else '': crf,
+        _crf_text(crf) if crf else '': crf,
         'as official': protocol.get('official_compat'),
         f'absent classes: {protocol["absent_classes"]}': protocol['absent_classes'] != 'union',
         f'first {protocol.get("first_images")} images': protocol.get('first_images'),
@@ -141,15 +141,23 @@ def _tiles_text(tiles: Mapping[str, Any]) -> str:
             f'{", gaussian" if tiles["weighting"] == "gaussian" else ""}')
 
 
+def _crf_text(crf: Mapping[str, Any]) -> str:
+    """The set of parameters, and those that aren't the set's."""
+    usual = dataclasses.asdict(CRFS[crf['parameters']]) | {'parameters': crf['parameters']}
+    changed = [f'{name} {value:g}' for name, value in crf.items() if value != usual[name]]
+    return ' with '.join([f'CRF {crf["parameters"]}', *([' and '.join(changed)] if changed else [])])
+
+
 def name(evaluation: Evaluation, output_stride: int) -> str:
     """A part of a folder's name, such as 'os16', 'os8_0.5_1_1.5_flip' or 'os16_resized513_official'."""
     scales = [] if evaluation.scales == (1.0,) else [f'{scale:g}' for scale in evaluation.scales]
     tiles = 'x'.join(map(str, evaluation.tile_size))
+    crf_options = [f'{name}{value:g}' for name, value in evaluation.crf_options.items()]
     others = {'flip': evaluation.flip, 'max': evaluation.fusion == 'max',
               f'tiles{tiles}_{evaluation.tile_overlap:.2f}_{evaluation.tile_weighting}': tiles,
               f'resized{evaluation.min_resize}': evaluation.min_resize,
               'scored_resized': evaluation.resolution == 'resized',
               'nearest': not evaluation.upsample_logits, 'official': evaluation.official_compat,
-              f'crf_{evaluation.crf}': evaluation.crf, evaluation.absent: evaluation.absent != 'union',
-              f'first{evaluation.limit}': evaluation.limit}
+              '_'.join(['crf', evaluation.crf, *crf_options]): evaluation.crf,
+              evaluation.absent: evaluation.absent != 'union', f'first{evaluation.limit}': evaluation.limit}
     return '_'.join([f'os{output_stride}', *scales, *(each for each, used in others.items() if used)])

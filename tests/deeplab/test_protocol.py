@@ -57,7 +57,7 @@ def test_a_line_says_the_whole_protocol():
         'OS 8, scales 0.5, 1, flip, max-fused, tiles 65x97 above 9 pixels, overlap 0.33, gaussian, padded to 3x5, '
         'resized to 33, scored there, CRF deeplabv1_largefov, absent classes: zero, first 30 images')
     assert protocol.text(json.loads(json.dumps(protocol.describe(Evaluation(), 16)))) == 'OS 16'
-    assert found['crf'] == {'parameters': 'deeplabv1_largefov', 'bilateral_weight': 4, 'bilateral_xy': 49,
+    assert found['crf'] == {'parameters': 'deeplabv1_largefov', 'bilateral_weight': 4, 'bilateral_xy': 121,
                             'bilateral_rgb': 5, 'spatial_weight': 3, 'spatial_xy': 3, 'iterations': 10}
 
 
@@ -69,6 +69,14 @@ def test_every_option_changes_text_and_name(option):
     assert len({protocol.text(protocol.describe(each, 8)) for each in several}) == 2
     if option not in ('pad_to', 'tile_limit'):
         assert len({protocol.name(each, 8) for each in several}) == 2
+
+
+def test_changed_parameters_of_a_crf_are_told():
+    usual, changed = (Evaluation(crf='deeplabv1_largefov', crf_options=options)
+                      for options in ({}, {'bilateral_xy': 50, 'bilateral_weight': 4}))
+    assert protocol.text(protocol.describe(usual, 8)) == 'OS 8, CRF deeplabv1_largefov'
+    assert protocol.text(protocol.describe(changed, 8)) == 'OS 8, CRF deeplabv1_largefov with bilateral_xy 50'
+    assert protocol.name(usual, 8) != protocol.name(changed, 8)
 
 
 def test_options_replace_parameters_of_a_set():
