@@ -10,7 +10,6 @@ import functools
 import json
 import os
 import platform
-import resource
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import PIL
 
-from datasets import labels, registry
+from datasets import labels, memory, registry
 from datasets.convert import convert
 from datasets.layouts import find_pairs
 from datasets.pairs import Pair
@@ -68,7 +67,7 @@ def measure(dataset: Dataset, data_dir: Path, split: str, workers: int, repeats:
         'examples_per_second': len(pairs) / min(wall['converting']),
         'cpu_milliseconds_per_example': {name: 1e3 * min(seconds) / len(pairs) for name, seconds in cpu.items()},
         'speed_against': _ratios(wall), 'speed_against_in_cpu_time': _ratios(cpu),
-        'peak_megabytes_of_parent': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        'peak_megabytes_of_parent': memory.peak_bytes() / 2**20,
         'cores': os.cpu_count(), 'load': os.getloadavg(), 'python': platform.python_version(),
         'pillow': PIL.__version__,
         'command': ' '.join(['python -m benchmarks.convert', *sys.argv[1:]]),

@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-import resource
 import time
 from collections.abc import Callable, Iterator
 
+from datasets.memory import peak_bytes
 from datasets.progress import duration
 from deeplab import epochs, pyramid, runner
 from deeplab.compat import tf
@@ -80,9 +80,9 @@ def measure(run: Run) -> Cost:
     """Builds the training and the evaluation graph and times them on drawn images."""
     plain = dataclasses.replace(run, recipe=dataclasses.replace(
         run.recipe, init=dataclasses.replace(run.recipe.init, checkpoint='')))
-    before = _peak_memory()
+    before = peak_bytes()
     parameters, trainable, step_seconds = _train(plain)
-    after = _peak_memory()
+    after = peak_bytes()
     return Cost(parameters, trainable, _one_view(plain), step_seconds, _evaluate(plain), after - before)
 
 
@@ -151,11 +151,6 @@ def _time(act: Callable[[], object]) -> float:
     for _ in range(STEPS):
         act()
     return (time.monotonic() - start) / STEPS
-
-
-def _peak_memory() -> int:
-    """The most bytes that this process ever had in memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _missing(run: Run) -> Iterator[str]:

@@ -87,13 +87,13 @@ def test_tiles_are_the_pixels_in_each_form(tmp_path, form):
 
 def peak_bytes(root):
     """The most memory that one process used to convert all images of a folder."""
-    command = [sys.executable, '-c', 'import resource, sys; from datasets import convert; code = convert.main(); '
-               'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)',
+    command = [sys.executable, '-c', 'import sys; from datasets import convert, memory; code = convert.main(); '
+               'print(memory.peak_bytes()); sys.exit(code)',
                '--dataset', 'inria', '--data_dir', root, '--output_dir', root / 'records', '--splits', 'train',
                '--num_shards', '1', '--workers', '1']
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    return 1024 * int(result.stdout.split()[-1])
+    return int(result.stdout.split()[-1])
 
 
 @pytest.mark.slow
