@@ -72,14 +72,6 @@ def load(image: Image.Image, data: bytes) -> None:
         raise ValueError('the file is truncated')
 
 
-def check(path: Path) -> tuple[int, int]:
-    """Decodes the whole image and returns (height, width); ValueError tells why it can't become a record."""
-    with opened(path) as (image, data):
-        size = _size(image)
-        _load_for_verdict(image, data)
-        return size
-
-
 class Stored(NamedTuple):
     """An image that can become a record, and its pixels where a record won't keep the file's bytes."""
 
@@ -110,8 +102,8 @@ def read(path: Path) -> Stored:
     EXIF says of them.
 
     Those that keep their bytes are decoded only when their structure leaves a doubt. That refuses what decoding refuses
-    of files damaged since they were written, and takes a tenth of the time; `check` and `python -m datasets.verify`
-    decode all.
+    of files damaged since they were written, and takes a tenth of the time; `Stored.pixels` and
+    `python -m datasets.verify` decode all.
     """
     with opened(path) as (image, data):
         size, decoded = _size(image), None
@@ -122,12 +114,6 @@ def read(path: Path) -> Stored:
         elif not KEPT[image.format].is_whole(data):
             _load_for_verdict(image, data)
         return Stored(size, orientation or _orientation(image), data, image.format.lower(), decoded)
-
-
-def encoded_rgb(path: Path) -> tuple[bytes, str, int, int]:
-    """(bytes, 'jpeg' or 'png', height, width) of an image as records hold it."""
-    stored = read(path)
-    return *stored.encoded(), *stored.size
 
 
 def encode(pixels: np.ndarray) -> bytes:

@@ -36,7 +36,7 @@ class Raw:
     def read(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 [h, w, 3] and class ids uint8 [h, w]."""
         pair = self._pairs[position]
-        return _rgb(images.encoded_rgb(pair.image)[0]), labels.read(pair.label, self.dataset)
+        return images.read(pair.image).pixels(), labels.read(pair.label, self.dataset)
 
 
 class Records:

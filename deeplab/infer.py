@@ -1,7 +1,6 @@
 """Predicts image files: finds them, runs one session over all of them, writes ids, colours and overlays."""
 
 import glob
-import io
 import os
 import sys
 from collections import Counter
@@ -149,10 +148,8 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
       ValueError: empty, unreadable, damaged, or above `images.MAX_PIXELS`.
     """
-    images.check(path)
     # What conversion would put into a record. Pillow decodes JPEGs exactly as TensorFlow's INTEGER_ACCURATE.
-    with Image.open(io.BytesIO(images.encoded_rgb(path)[0])) as image:
-        return np.asarray(image)
+    return images.read(path).pixels()
 
 
 def infer(model: Trained, sources: Sequence[Source], output_dir: Path, formats: Sequence[str]) -> list[Failure]:

@@ -96,7 +96,7 @@ class Checkpoint:
         """A tensor, its checksum verified."""
         try:
             return self._reader.get_tensor(name)
-        except Exception as error:
+        except Exception as error:  # as above
             raise self._unreadable(f'{name}: {error}') from error
 
     def model_variables(self) -> list[str]:

@@ -273,9 +273,10 @@ def test_damaged_bytes_give_a_picture_or_a_reason(tmp_path, kind):
             data[place] = random.randint(256)
         path.write_bytes(data)
         try:
-            height, width = images.check(path)
-            images.encoded_rgb(path)
-            assert 1 <= images.read(path).orientation and height * width <= images.MAX_PIXELS
+            stored = images.read(path)
+            height, width, _ = stored.pixels().shape
+            assert stored.size == (height, width) and height * width <= images.MAX_PIXELS
+            assert stored.encoded() and 1 <= stored.orientation
         except ValueError as error:
             assert str(error)
             refused += 1

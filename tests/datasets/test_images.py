@@ -15,10 +15,9 @@ PICTURE = np.random.RandomState(0).randint(0, 256, (10, 14, 3), np.uint8)
 def converted(tmp_path, data):
     path = tmp_path / 'image'
     path.write_bytes(data)
-    assert images.check(path) == (10, 14)
-    encoded, image_format, height, width = images.encoded_rgb(path)
-    assert (height, width) == (10, 14)
-    return encoded, image_format
+    stored = images.read(path)
+    assert stored.size == stored.pixels().shape[:2] == (10, 14)
+    return stored.encoded()
 
 
 @pytest.mark.parametrize(('data', 'image_format'), [
@@ -57,11 +56,11 @@ def test_sixteen_bits_keep_the_high_byte(tmp_path):
 def test_every_cut_is_noticed(tmp_path, data):
     path = tmp_path / 'image'
     path.write_bytes(data)
-    assert images.check(path)
+    assert images.read(path)
     for length in range(len(data)):
         path.write_bytes(data[:length])
         with pytest.raises(ValueError, match='empty|truncated|not an image'):
-            images.check(path)
+            images.read(path)
 
 
 @pytest.mark.filterwarnings('error')
@@ -74,11 +73,11 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, width, height, message
     path = tmp_path / 'bomb.png'
     path.write_bytes(data)
     with pytest.raises(ValueError, match=message):
-        images.check(path)
+        images.read(path)
 
 
 def test_no_known_range(tmp_path):
     path = tmp_path / 'image.tiff'
     Image.fromarray(np.ones((3, 3), np.float32)).save(path)
     with pytest.raises(ValueError, match='mode F has no known range'):
-        images.check(path)
+        images.read(path)

@@ -51,7 +51,7 @@ def encoded(ids, stored):
     return stream.getvalue()
 
 
-def comes_back(folder, examples):
+def assert_comes_back(folder, examples):
     pairs = []
     for number, (image, _, label, _) in enumerate(examples):
         pairs.append(Pair(f'größe {number}', folder / f'{number}.image', folder / f'{number}.label'))
@@ -80,14 +80,14 @@ QUICK = settings(max_examples=15, deadline=None, suppress_health_check=list(Heal
 @QUICK
 @given(EXAMPLES)
 def test_what_is_written_is_read(tmp_path_factory, examples):
-    comes_back(tmp_path_factory.mktemp('examples'), examples)
+    assert_comes_back(tmp_path_factory.mktemp('examples'), examples)
 
 
 @pytest.mark.slow
 @settings(QUICK, max_examples=400)
 @given(EXAMPLES)
 def test_what_is_written_is_read_many_times(tmp_path_factory, examples):
-    comes_back(tmp_path_factory.mktemp('examples'), examples)
+    assert_comes_back(tmp_path_factory.mktemp('examples'), examples)
 
 
 @pytest.mark.parametrize('stored', LABELS)
@@ -99,4 +99,4 @@ def test_each_kind_of_label_comes_back(tmp_path, stored, mode, kind):
     ids = np.arange(77, dtype=np.uint8).reshape(7, 11) % (2 if stored == 'grey 1' else 16)
     rgb = drawn.decoded(stream.getvalue())
     rgb = rgb if rgb.ndim == 3 else np.repeat(rgb[..., None], 3, axis=2)
-    comes_back(tmp_path, [(stream.getvalue(), rgb, encoded(ids, stored), ids)])
+    assert_comes_back(tmp_path, [(stream.getvalue(), rgb, encoded(ids, stored), ids)])
