@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from deeplab import flags
+from deeplab.command import flags
 
 
 def main(argv=None) -> int:
@@ -27,22 +27,25 @@ def main(argv=None) -> int:
     recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides)
     model_dir = Path(own.model_dir) if own.model_dir else None
 
-    from deeplab import evaluation, results, run, trained  # TensorFlow is imported only when the flags are right
+    from deeplab import run  # TensorFlow is imported only when the flags are right
+    from deeplab.reports import measurement
+    from deeplab.trained import checkpointed, evaluation
     resolved = run.resolve(recipe)
     count = evaluation.num_images(resolved)  # damaged records are found before a graph is built
     if own.check:
-        results.require_expected(recipe, count)
-    models = trained.load(resolved, trained.checkpoints(model_dir, own.checkpoint, recipe.name))
+        measurement.require_expected(recipe, count)
+    models = checkpointed.load(resolved, checkpointed.checkpoints(model_dir, own.checkpoint, recipe.name))
     for model in models:
         measured = evaluation.evaluate(model, model_dir, own.pictures)
-        print(f'{model.prefix}: {results.line(measured)}' if own.checkpoint == 'all' else results.table(measured))
+        line = f'{model.prefix}: {measurement.line(measured)}'
+        print(line if own.checkpoint == 'all' else measurement.table(measured))
         default = (model_dir or Path()) / 'results' / f'{measured.name}.json'
-        print(f'result: {results.write(measured, own.result or default)}', flush=True)
-        for warning in results.warnings(measured):
+        print(f'result: {measurement.write(measured, own.result or default)}', flush=True)
+        for warning in measurement.warnings(measured):
             print(f'warning: {warning}', file=sys.stderr)
     if not own.check:
         return 0
-    passed, lines = results.check(measured)
+    passed, lines = measurement.check(measured)
     print(*lines, sep='\n')
     return 0 if passed else 1
 

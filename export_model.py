@@ -13,7 +13,7 @@ Exit status: 0 exported; 1 the SavedModel differs from predict, nothing was left
 import sys
 from pathlib import Path
 
-from deeplab import flags
+from deeplab.command import flags
 
 
 def main(argv=None) -> int:
@@ -24,8 +24,9 @@ def main(argv=None) -> int:
     recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides | {'train.precision': 'float32'})
     model_dir = Path(own.model_dir) if own.model_dir else None
 
-    from deeplab import export, run, trained  # TensorFlow is imported only when the flags are right
-    model = trained.load_one(run.resolve(recipe), model_dir, own.checkpoint)
+    from deeplab import run  # TensorFlow is imported only when the flags are right
+    from deeplab.trained import checkpointed, export
+    model = checkpointed.load_one(run.resolve(recipe), model_dir, own.checkpoint)
     try:
         folder = export.export(model, own.export_dir)
     except export.ParityFailed as error:

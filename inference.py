@@ -15,7 +15,7 @@ Exit status: 0 all images were predicted; 1 some were not, and are listed at the
 import sys
 from pathlib import Path
 
-from deeplab import flags
+from deeplab.command import flags
 
 
 def main(argv=None) -> int:
@@ -32,7 +32,8 @@ def main(argv=None) -> int:
     model_dir = Path(own.model_dir) if own.model_dir else None
     output_dir = own.output_dir or (model_dir or Path()) / 'predictions'
 
-    from deeplab import infer, run, submission, trained  # TensorFlow is imported only when the flags are right
+    from deeplab import run  # TensorFlow is imported only when the flags are right
+    from deeplab.trained import checkpointed, infer, submission
     resolved = run.resolve(recipe)
     rules = submission.choose(own.submission, resolved.dataset) if own.submission else None
     formats = infer.choose_formats(own.format)
@@ -41,7 +42,7 @@ def main(argv=None) -> int:
         files = submission.plan(rules, sources, output_dir, own.overwrite)
     else:
         infer.refuse_overwriting(sources, output_dir, formats, own.overwrite)
-    model = trained.load_one(resolved, model_dir, own.checkpoint)
+    model = checkpointed.load_one(resolved, model_dir, own.checkpoint)
     if rules:
         packed, failures = submission.write(model, rules, files, output_dir)
         print(f'submission: {packed}' if packed else 'no archive was made: images are missing')

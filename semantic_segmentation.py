@@ -12,7 +12,7 @@ Exit status: as train.py and evaluate.py.
 import sys
 from pathlib import Path
 
-from deeplab import flags
+from deeplab.command import flags
 
 
 def main(argv=None) -> int:
@@ -22,28 +22,31 @@ def main(argv=None) -> int:
     parser.add_argument('--yes', action='store_true', help='the yes to --clean_model_dir, where nobody can be asked')
     own, overrides = parser.parse(argv)
 
-    from deeplab import clean, devices, run, runner, seed004
-    task = seed004.read(own.conf or seed004.find(Path.cwd()))
+    from deeplab import run
+    from deeplab.command import tonandr
+    from deeplab.training import clean, devices, train
+    task = tonandr.read(own.conf or tonandr.find(Path.cwd()))
     for note in task.notes:
         print(f'note: {note}', file=sys.stderr)
     if 'data.data_dir' not in overrides:
-        overrides['data.data_dir'] = str(seed004.records(task.folder))
+        overrides['data.data_dir'] = str(tonandr.records(task.folder))
     model_dir = task.folder / 'model'
     if task.mode == 'evaluate':
         return _evaluate(run.resolve(flags.overridden(task.recipe, overrides)), model_dir, task.folder / 'results')
     if 'init.checkpoint' not in overrides:
-        overrides['init.checkpoint'] = seed004.imagenet(task.recipe)
+        overrides['init.checkpoint'] = tonandr.imagenet(task.recipe)
     resolved = run.resolve(flags.overridden(task.recipe, overrides))
     if own.clean_model_dir:
         clean.restart(resolved, model_dir, own.yes)
-    return runner.train(resolved, model_dir, strategy=devices.make_strategy(task.devices))
+    return train.train(resolved, model_dir, strategy=devices.make_strategy(task.devices))
 
 
 def _evaluate(resolved, model_dir: Path, folder: Path) -> int:
-    from deeplab import evaluation, results, trained
-    measured = evaluation.evaluate(trained.load_one(resolved, model_dir, 'latest'), model_dir, folder)
-    print(results.table(measured))
-    print(f'result: {results.write(measured, folder / f"{measured.name}.json")}; pictures: {folder}')
+    from deeplab.reports import measurement
+    from deeplab.trained import checkpointed, evaluation
+    measured = evaluation.evaluate(checkpointed.load_one(resolved, model_dir, 'latest'), model_dir, folder)
+    print(measurement.table(measured))
+    print(f'result: {measurement.write(measured, folder / f"{measured.name}.json")}; pictures: {folder}')
     return 0
 
 

@@ -11,13 +11,13 @@ of the official DeepLab are understood: docs/coming-from.md.
 
 import sys
 
-from deeplab import flags
+from deeplab.command import flags
 
 
 def main(argv=None) -> int:
     own, overrides = _parser().parse(argv)
     if own.list:
-        from deeplab import listing
+        from deeplab.reports import listing
         print(listing.tables())
         return 0
     if own.overfit is not None:
@@ -25,18 +25,19 @@ def main(argv=None) -> int:
     recipe = flags.choose_recipe(own.recipe, own.model_dir, overrides)
     model_dir = flags.choose_model_dir(own.model_dir, own.recipe, recipe)
 
-    from deeplab import clean, devices, run, runner  # TensorFlow is imported only when the flags are right
+    from deeplab import run  # TensorFlow is imported only when the flags are right
+    from deeplab.training import clean, devices, train
     resolved = run.resolve(recipe)
     if own.dry_run:
         return _dry_run(resolved)
     if own.clean_model_dir:
         clean.restart(resolved, model_dir, own.yes)
-    return runner.train(resolved, model_dir, strategy=devices.make_strategy(own.devices),
+    return train.train(resolved, model_dir, strategy=devices.make_strategy(own.devices),
                         allow_recipe_change=own.allow_recipe_change)
 
 
 def _dry_run(resolved) -> int:
-    from deeplab import dry_run
+    from deeplab.training import dry_run
     lines, missing = dry_run.dry_run(resolved)
     print(*lines, sep='\n')
     print(*(f'missing: {line}' for line in missing), sep='\n', end='\n' * bool(missing))

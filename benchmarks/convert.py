@@ -18,12 +18,14 @@ from pathlib import Path
 
 import PIL
 
-from datasets import labels, memory, registry
+from console import memory
+from console.parallel import ordered_map
+from datasets import row as rows
 from datasets.convert import convert
-from datasets.layouts import find_pairs
-from datasets.pairs import Pair
-from datasets.parallel import ordered_map
-from datasets.registry import Dataset
+from datasets.raw import labels
+from datasets.raw.layouts import find_pairs
+from datasets.raw.pairs import Pair
+from datasets.row import Dataset
 
 
 def decode_label(pair: Pair) -> int:
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--output', required=True, help='JSON file')
     options = parser.parse_args(arguments)
     import tensorflow  # noqa: F401  imported by the first conversion, and not its cost
-    result = measure(registry.load(options.dataset), Path(options.data_dir), options.split, options.workers,
+    result = measure(rows.load(options.dataset), Path(options.data_dir), options.split, options.workers,
                      options.repeats)
     Path(options.output).write_text(json.dumps(result, indent=1) + '\n')
     for name, ratio in result['speed_against'].items():

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from tensorflow.python.client import timeline
 
-from deeplab import model_fn, recipe, run
+from deeplab import model_fn, run
 from deeplab.compat import tensorflow, tf
-from deeplab.devices import session_config
-from deeplab.schema import Recipe
+from deeplab.recipes import recipe
+from deeplab.recipes.schema import Recipe
+from deeplab.training.devices import session_config
 
 OUTPUT = Path(__file__).with_suffix('.json')
 

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from datasets import manifest, matlab, records, registry, shards
-from datasets.examples import check_pair
-from datasets.layouts import find_pairs, present_splits
-from datasets.pairs import Pair, Problem
-from datasets.registry import Dataset
+from datasets import row as rows
+from datasets.raw import matlab
+from datasets.raw.layouts import find_pairs, present_splits
+from datasets.raw.pairs import Pair, Problem
+from datasets.records import manifest, shards, tfrecord
+from datasets.records.examples import check_pair
+from datasets.row import Dataset
 
 __all__ = ['check_pair', 'convert']
 
@@ -123,7 +125,7 @@ def _refuse_existing(output_dir: Path, splits: Sequence[str]) -> None:
 
 def _published(output_dir: Path, split: str) -> list[Path]:
     path = output_dir / manifest.file_name(split)
-    return [*records.find_shards(output_dir, split), *([path] if path.exists() else [])]
+    return [*tfrecord.find_shards(output_dir, split), *([path] if path.exists() else [])]
 
 
 def _publish(work: Path, output_dir: Path, split: str) -> None:
@@ -143,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     options = _parser().parse_args(arguments)
     try:
-        dataset = registry.load(options.dataset)
+        dataset = rows.load(options.dataset)
         manifests = convert(dataset, options.data_dir, options.output_dir, options.splits,
                             num_shards=options.num_shards, workers=options.workers, overwrite=options.overwrite)
     except (ValueError, OSError) as error:
@@ -165,7 +167,7 @@ def _report(split: str, written: dict, output_dir: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='python -m datasets.convert', description=__doc__.split(':')[0])
-    parser.add_argument('--dataset', required=True, help=f'{", ".join(registry.names())}, or the path of a .toml row')
+    parser.add_argument('--dataset', required=True, help=f'{", ".join(rows.names())}, or the path of a .toml row')
     parser.add_argument('--data_dir', required=True, help='the unpacked dataset')
     parser.add_argument('--output_dir', required=True, help='where the shards and manifests go')
     parser.add_argument('--splits', nargs='+', default=(), help='default: every split that data_dir has')

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets import registry
-from datasets.registry import Dataset
+from datasets import row as rows
+from datasets.row import Dataset
 
 PAGE = Path(__file__).parent.parent / 'docs' / 'datasets.md'
 INTRODUCTION = """# Datasets
@@ -29,8 +29,8 @@ COLUMNS = ('`NAME`', 'Dataset', 'Classes', 'Ignored', 'Labels', 'Images', 'From'
 
 def page() -> str:
     """The whole document, in Markdown."""
-    rows = [COLUMNS, ['---'] * len(COLUMNS), *(_row(registry.load(name)) for name in registry.names())]
-    return INTRODUCTION + ''.join(f'| {" | ".join(row)} |\n' for row in rows) + _licences()
+    lines = [COLUMNS, ['---'] * len(COLUMNS), *(_row(rows.load(name)) for name in rows.names())]
+    return INTRODUCTION + ''.join(f'| {" | ".join(row)} |\n' for row in lines) + _licences()
 
 
 def _row(dataset: Dataset) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def _layout(dataset: Dataset) -> str:
 
 
 def _licences() -> str:
-    lines = (f'- `{name}`: {registry.load(name).licence}\n' for name in registry.names())
+    lines = (f'- `{name}`: {rows.load(name).licence}\n' for name in rows.names())
     return '\nTerms of use, in short; read them at the source:\n\n' + ''.join(lines)
 
 

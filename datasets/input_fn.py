@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from datasets.augment import Augmentation, augment
-from datasets.decode import decode, read
-from datasets.index import RecordIndex, index_records, refuse_corrupt
+from datasets.input.augment import Augmentation, augment
+from datasets.input.index import RecordIndex, index_records, refuse_corrupt
+from datasets.records.decode import decode, read
 
 __all__ = ['Augmentation', 'RecordIndex', 'eval_dataset', 'index_records', 'refuse_corrupt', 'train_dataset']
 

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import charts, layouts, registry, sheets, verify
-from datasets import tally as tallies
-from datasets.checks import Good
+from console.progress import Progress
+from datasets import row as rows
+from datasets import verify
 from datasets.convert import positive
-from datasets.progress import Progress
-from datasets.sources import Raw, Records
-from datasets.tally import Tally
+from datasets.look import charts, sheets
+from datasets.look import tally as tallies
+from datasets.look.sources import Raw, Records
+from datasets.look.tally import Tally
+from datasets.raw import layouts
+from datasets.records.checks import Good
 
 TOLD = 20
 
@@ -92,7 +95,7 @@ def _sources(options: argparse.Namespace):
     """(split, source) of each split asked for, or of all that are there."""
     if bool(options.record_dir) == bool(options.data_dir):
         raise ValueError('give --record_dir, or --data_dir and --dataset')
-    dataset = registry.load(options.dataset) if options.dataset else None
+    dataset = rows.load(options.dataset) if options.dataset else None
     if options.record_dir:
         folder = Path(options.record_dir)
         splits = options.splits or verify.present_splits(folder)
@@ -113,7 +116,7 @@ def _sources(options: argparse.Namespace):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='python -m datasets.inspect', description=__doc__.split(':')[0])
-    parser.add_argument('--dataset', help=f'{", ".join(registry.names())}, or the path of a .toml row')
+    parser.add_argument('--dataset', help=f'{", ".join(rows.names())}, or the path of a .toml row')
     parser.add_argument('--data_dir', help='the unpacked dataset')
     parser.add_argument('--record_dir', help='or what `python -m datasets.convert` wrote')
     parser.add_argument('--output_dir', required=True, help='where the pictures go')

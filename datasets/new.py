@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import classes, guess, layouts, registry, rowtext, values
-from datasets.guess import Group, Match
-from datasets.parallel import ordered_map
-from datasets.progress import Progress
+from console.parallel import ordered_map
+from console.progress import Progress
+from datasets import row as rows
+from datasets.guess import classes, folders, rowtext, values
+from datasets.guess.folders import Group, Match
+from datasets.raw import layouts
 
 PROBLEMS_TOLD = 10
 # Seed 001's converter has these, as --train-image-path.
@@ -39,7 +41,7 @@ def new(root: Path, output: Path, splits: dict[str, Match], unsure: list[str], w
 
 def _from_values(root: Path, splits: dict[str, Match], workers: int) -> classes.Choice:
     """Classes by what all masks hold."""
-    paths = [root / guess.path_of(match.label, name) for match in splits.values() for name in match.label.names]
+    paths = [root / folders.path_of(match.label, name) for match in splits.values() for name in match.label.names]
     with Progress(len(paths), 'reading masks') as progress:
         found = values.gather(paths, _counted(ordered_map(values.look, paths, workers), progress))
     told = [f'{path}: {reason}' for path, reason in found.unreadable[:PROBLEMS_TOLD]]
@@ -61,7 +63,7 @@ def _counted(results, progress: Progress):
 
 def _paired(output: Path, root: Path, splits: dict[str, Match]) -> tuple[list[str], dict[str, int]]:
     """What the row itself finds: files without partner, and the number of pairs of each split."""
-    dataset, told, counts = registry.load(output), [], {}
+    dataset, told, counts = rows.load(output), [], {}
     for split in splits:
         pairs, problems = layouts.find_pairs(dataset, root, split)
         counts[split] = len(pairs)
@@ -73,15 +75,15 @@ def _paired(output: Path, root: Path, splits: dict[str, Match]) -> tuple[list[st
 
 def guess_splits(root: Path) -> tuple[dict[str, Match], list[str]]:
     """The splits below root, and what is unsure about them; ValueError when there are no images with masks."""
-    found = guess.groups(root)
+    found = folders.groups(root)
     if not found:
-        raise ValueError(f'{root} has no files of {", ".join(guess.SUFFIXES)}')
-    label_groups = [group for group in found if guess.is_label(root, group)]
+        raise ValueError(f'{root} has no files of {", ".join(folders.SUFFIXES)}')
+    label_groups = [group for group in found if folders.is_label(root, group)]
     image_groups = [group for group in found if group not in label_groups]
-    label_groups = guess.one_hot(root, label_groups)
+    label_groups = folders.one_hot(root, label_groups)
     matches = {}
     for image in image_groups:
-        matches[image] = [made for label in label_groups if (made := guess.match(image, label)).pairs
+        matches[image] = [made for label in label_groups if (made := folders.match(image, label)).pairs
                           and (image.split == label.split or not label.split)]
     splits, unsure = {}, []
     for image, made in sorted(matches.items(), key=lambda item: -max((match.pairs for match in item[1]), default=0)):
@@ -107,7 +109,7 @@ def guess_splits(root: Path) -> tuple[dict[str, Match], list[str]]:
 
 def _preference(root: Path, match: Match) -> tuple:
     """Most pairs first, then files of ids before those of colours, and fewer ids before more (classes, instances)."""
-    mask = values.look(root / guess.path_of(match.label, match.label.names[0]))
+    mask = values.look(root / folders.path_of(match.label, match.label.names[0]))
     colored = isinstance(mask, str) or any(not isinstance(value, int) for value in mask.pixels)
     return -match.pairs, colored, 0 if isinstance(mask, str) else max(map(_size, mask.pixels)), match.label.folder
 
@@ -124,7 +126,7 @@ def _in_order(splits: dict[str, Match]) -> dict[str, Match]:
 def _ours(root: Path) -> list[str]:
     """Rows that ship with the project and find their files here."""
     return [f'the files lie as those of {name}: if it is that, no row is needed, give --dataset {name}'
-            for name in registry.names() if layouts.present_splits(registry.load(name), root)]
+            for name in rows.names() if layouts.present_splits(rows.load(name), root)]
 
 
 def _about_splits(splits: dict[str, Match]) -> list[str]:
@@ -145,21 +147,21 @@ def _nothing(root: Path, found: Sequence[Group], label_groups: Sequence[Group]) 
             'the folders: --train_image_path images --train_label_path masks')
 
 
-def given_splits(folders: dict[str, str]) -> tuple[Path, dict[str, Match]]:
+def given_splits(given: dict[str, str]) -> tuple[Path, dict[str, Match]]:
     """The root and splits of folders given one by one; ValueError when they don't pair."""
-    missing = [path for path in folders.values() if not Path(path).is_dir()]
+    missing = [path for path in given.values() if not Path(path).is_dir()]
     if missing:
         raise ValueError(f'{missing[0]} is not a folder')
-    root = Path(os.path.commonpath([os.path.abspath(path) for path in folders.values()]))
+    root = Path(os.path.commonpath([os.path.abspath(path) for path in given.values()]))
     splits = {}
     for split in ('train', 'val'):
-        pair = [folders.get(f'{split}_{kind}_path') for kind in ('image', 'label')]
+        pair = [given.get(f'{split}_{kind}_path') for kind in ('image', 'label')]
         if not any(pair):
             continue
         if not all(pair):
             raise ValueError(f'give both --{split}_image_path and --{split}_label_path')
         image, label = (_group_of(root, Path(path)) for path in pair)
-        splits[split] = guess.match(image, label)
+        splits[split] = folders.match(image, label)
         if not splits[split].pairs:
             raise ValueError(f'{pair[0]} ({image.names[0]}...) and {pair[1]} ({label.names[0]}...) have no names in '
                              'common: a mask must be named like its image')
@@ -168,20 +170,20 @@ def given_splits(folders: dict[str, str]) -> tuple[Path, dict[str, Match]]:
 
 def _group_of(root: Path, folder: Path) -> Group:
     names = sorted(name for name in os.listdir(folder)
-                   if name.lower().endswith(guess.SUFFIXES) and not name.startswith('.'))
+                   if name.lower().endswith(folders.SUFFIXES) and not name.startswith('.'))
     if not names:
-        raise ValueError(f'{folder} has no files of {", ".join(guess.SUFFIXES)}')
+        raise ValueError(f'{folder} has no files of {", ".join(folders.SUFFIXES)}')
     return Group(Path(os.path.abspath(folder)).relative_to(root).as_posix(), tuple(names))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    folders = {name: value for name in FOLDERS if (value := getattr(options, name))}
+    given = {name: value for name in FOLDERS if (value := getattr(options, name))}
     try:
-        if bool(folders) == bool(options.path):
+        if bool(given) == bool(options.path):
             raise ValueError('give a folder PATH, or the folders of images and masks')
-        if folders:
-            root, splits, unsure = *given_splits(folders), []
+        if given:
+            root, splits, unsure = *given_splits(given), []
         else:
             root = Path(options.path)
             if not root.is_dir():

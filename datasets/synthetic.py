@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets import registry
-from datasets.progress import Progress
+from console.progress import Progress
+from datasets import row as rows
 
 # Chance of each class when an object is drawn.
 FREQUENCY = {'disc': 0.28, 'square': 0.25, 'triangle': 0.24, 'stripes': 0.17, 'ring': 0.06}
@@ -51,7 +51,7 @@ def save(root: Path, name: str, image: np.ndarray, label: np.ndarray) -> None:
     """Writes the JPEG and the palette PNG of one example."""
     Image.fromarray(image).save(root / 'JPEGImages' / f'{name}.jpg', quality=JPEG_QUALITY)
     palette = np.zeros((256, 3), np.uint8)
-    colors = registry.load('synthetic').palette
+    colors = rows.load('synthetic').palette
     palette[:len(colors)] = colors
     palette[VOID] = VOID_COLOR
     indexed = Image.fromarray(label)
@@ -64,7 +64,7 @@ def draw(random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     height, width = random.choice(SIZES, 2)
     image = background(random, height, width)
     label = np.zeros((height, width), np.uint8)
-    classes = registry.load('synthetic').class_names
+    classes = rows.load('synthetic').class_names
     for name in random.choice(list(FREQUENCY), random.randint(2, 6), p=list(FREQUENCY.values())):
         distance, shading = OBJECTS[name](random, *placed(random, height, width))
         paint(image, distance, shading, random)
@@ -141,7 +141,7 @@ OBJECTS = {'disc': disc, 'square': square, 'triangle': triangle, 'stripes': stri
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    splits = registry.load('synthetic').splits
+    splits = rows.load('synthetic').splits
     parser = argparse.ArgumentParser(prog='python -m datasets.synthetic', description=__doc__.split(':')[0])
     parser.add_argument('--output_dir', required=True)
     parser.add_argument('--seed', type=int, default=0)

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets import checks, manifest, records, repair
+from console.progress import Progress
 from datasets.convert import positive
-from datasets.manifest import Pixels
-from datasets.progress import Progress
+from datasets.records import checks, manifest, repair, tfrecord
+from datasets.records.manifest import Pixels
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Report:
 
 def verify(record_dir: Path, split: str, workers: int = 1) -> Report:
     """Reads a split as training would; ValueError when it has no shards."""
-    shards = records.find_shards(record_dir, split)
+    shards = tfrecord.find_shards(record_dir, split)
     if not shards:
         raise ValueError(f'{record_dir} has no shards of split {split!r}; there are: '
                          f'{", ".join(present_splits(record_dir)) or "none"}')

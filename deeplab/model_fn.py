@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from deeplab import eval_hooks, hooks, losses, metrics, optimizer, predict, protocol, pyramid, summaries
+from deeplab import losses, metrics, optimizer, summaries
 from deeplab.compat import estimator, tf
-from deeplab.layers import checkpointing, resize
+from deeplab.layers import recompute, resize
 from deeplab.layers.conv import update_over_replicas
 from deeplab.layers.scope import model_scope
+from deeplab.predicting import forward, predict
+from deeplab.recipes import protocol
 from deeplab.run import Run
+from deeplab.training import eval_hooks, hooks
 
 MODES = estimator.ModeKeys
 
@@ -87,9 +90,9 @@ def _outputs(run: Run, images, part):
     recipe = run.recipe
     with model_scope(training=True, batch_norm=recipe.batch_norm.mode, decay=recipe.batch_norm.decay,
                      recompute=recipe.train.recompute, part=part):
-        outputs = pyramid.outputs(run, images, recipe.model.image_pyramid, training=True,
+        outputs = forward.outputs(run, images, recipe.model.image_pyramid, training=True,
                                   output_stride=recipe.model.output_stride)
-    if recipe.train.recompute and not tf.get_collection(checkpointing.BLOCKS):
+    if recipe.train.recompute and not tf.get_collection(recompute.BLOCKS):
         raise ValueError(f'train.recompute: {recipe.model.net} on {recipe.model.backbone} has no block that can be '
                          f'computed again; the ResNets and DenseNets have')
     return outputs

@@ -4,7 +4,7 @@ import math
 import re
 
 from deeplab.compat import tf
-from deeplab.schema import Optimizer, Schedule
+from deeplab.recipes.schema import Optimizer, Schedule
 
 
 def _poly(schedule, step, decay_steps):
@@ -52,7 +52,7 @@ def learning_rate(schedule: Schedule, step: tf.Tensor, max_steps: int) -> tf.Ten
     warm-up from 0, then the policy over decay_steps or what is left of max_steps.
     """
     if schedule.unit != 'steps':
-        raise ValueError(f'the schedule counts in {schedule.unit}; deeplab.epochs.in_steps makes steps of it')
+        raise ValueError(f'the schedule counts in {schedule.unit}; deeplab.recipes.epochs.in_steps makes steps of it')
     if schedule.policy not in SCHEDULES:
         raise ValueError(f'schedule.policy {schedule.policy!r} is none of {", ".join(SCHEDULES)}')
     before = schedule.slow_start_steps + schedule.warmup_steps

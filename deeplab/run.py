@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from datasets import registry
+from datasets import row as rows
 from datasets.input_fn import Augmentation
-from datasets.registry import Dataset
-from deeplab import epochs, losses, metrics, optimizer, protocol
+from datasets.row import Dataset
+from deeplab import losses, metrics, optimizer
 from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
-from deeplab.protocol import Crf
-from deeplab.recipe import Recipe, nearest
+from deeplab.recipes import epochs, protocol
+from deeplab.recipes.protocol import Crf
+from deeplab.recipes.recipe import Recipe, nearest
 
 PRECISIONS = ('float32', 'bfloat16', 'float16')
 DATA_FORMATS = ('auto', 'channels_last', 'channels_first')
@@ -84,7 +85,7 @@ def resolve(recipe: Recipe) -> Run:
     protocol.check(recipe.evaluation)
     _choose('loss.class_weights', recipe.loss.class_weights, dict.fromkeys(CLASS_WEIGHTS))
     _choose('evaluation.absent', recipe.evaluation.absent, metrics.ABSENT_RULES)
-    dataset = registry.load(recipe.data.dataset)
+    dataset = rows.load(recipe.data.dataset)
     _check_label_weights(recipe, dataset)
     return Run(recipe, dataset, backbone, net, dict(model.options))
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deeplab import flags
+from deeplab.command import flags
 from pretrained import catalog
 from pretrained.catalog import Entry
 from pretrained.download import Unreachable, download

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from deeplab import recipe as recipes
-from deeplab import run, runner
+from deeplab import run
 from deeplab.compat import tf
-from deeplab.schema import Recipe
+from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Recipe
+from deeplab.training import train
 from tests.deeplab import fill
 
 TINY = {
@@ -26,7 +27,7 @@ def tiny(**changes) -> Recipe:
 
 def shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the recipe's model variables."""
-    return runner.model_variables(run.resolve(recipe))
+    return train.model_variables(run.resolve(recipe))
 
 
 def write_checkpoint(recipe: Recipe, prefix: Path, step: int | None, rule: str = 'A') -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import manifest
-from deeplab import table
+from datasets.records import manifest
+from deeplab.reports import table
 from tests.conftest import TINY
 from tests.paths import ROOT
 
@@ -45,7 +45,7 @@ def run_all(commands, folder):
 def workplace(tmp_path_factory):
     """An empty folder from which the project's files can be reached as from its root."""
     folder = tmp_path_factory.mktemp('readme')
-    for path in [*ROOT.glob('*.py'), *(ROOT / name for name in ('datasets', 'deeplab', 'pretrained'))]:
+    for path in [*ROOT.glob('*.py'), *(ROOT / name for name in ('console', 'datasets', 'deeplab', 'pretrained'))]:
         (folder / path.name).symlink_to(path)
     return folder
 

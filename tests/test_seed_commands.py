@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from datasets import convert, registry
-from deeplab import recipe as recipes
-from deeplab import run, runner, seed004
+from datasets import convert
+from datasets import row as rows
+from deeplab import run
+from deeplab.command import tonandr
 from deeplab.compat import tf
+from deeplab.recipes import recipe as recipes
+from deeplab.training import train as runner
 from tests import models
 from tests.deeplab import fill
 from tests.paths import SHARED, shared
@@ -80,7 +83,7 @@ def resource(tmp_path_factory):
 def workspace(resource, tmp_path_factory):
     """A user's folder: records and pretrained weights where seed 001's commands look for them."""
     folder = tmp_path_factory.mktemp('workspace')
-    convert.convert(registry.load('voc2012'), resource, folder / 'dataset' / 'tfrecord', ('train', 'train_aug', 'val'),
+    convert.convert(rows.load('voc2012'), resource, folder / 'dataset' / 'tfrecord', ('train', 'train_aug', 'val'),
                     workers=1)
     for name, row in (('resnet_v2_101', 'deeplabv3_resnet101_voc_seed001'), ('vgg_16', 'fcn8s_vgg16_voc_seed001')):
         if row in recipes.table():
@@ -189,7 +192,7 @@ def test_seed_004_trains_and_evaluates_what_its_json_describes(resource, tmp_pat
     tiny = [*more, *TINY, '--batch_size', '2', '--model.backbone_options.depth_multiplier', '0.1']
 
     def write(**changes):
-        (tmp_path / seed004.README_NAME).write_text(json.dumps(conf | {'raw_data_path': str(folder)} | changes))
+        (tmp_path / tonandr.README_NAME).write_text(json.dumps(conf | {'raw_data_path': str(folder)} | changes))
 
     write(mode='train')
     assert run_main(train, *tiny) == 0

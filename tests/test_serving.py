@@ -10,7 +10,7 @@ from PIL import Image
 
 import export_model
 import inference
-from deeplab import flags
+from deeplab.command import flags
 from tests import models
 from tests.paths import shared
 

@@ -6,8 +6,8 @@ are those of seed 003's from-scratch nets; what it calls dense30 has blocks 6, 8
 
 from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
 from deeplab.compat import slim, tf
-from deeplab.layers.checkpointing import checkpointed
 from deeplab.layers.conv import batch_norm, conv2d
+from deeplab.layers.recompute import checkpointed
 from deeplab.layers.squeeze import squeeze_excite
 from deeplab.strides import plan
 

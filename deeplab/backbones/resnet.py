@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
-from deeplab.layers.checkpointing import checkpointed
 from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.recompute import checkpointed
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.strides import plan
 

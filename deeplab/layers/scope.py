@@ -3,7 +3,8 @@
 import contextlib
 
 from deeplab.compat import slim
-from deeplab.layers import checkpointing, conv
+from deeplab.layers import conv
+from deeplab.layers.recompute import checkpointed
 
 
 def model_scope(training: bool, batch_norm: str = 'train', decay: float | None = None, recompute: bool = False,
@@ -25,6 +26,6 @@ def model_scope(training: bool, batch_norm: str = 'train', decay: float | None =
 @contextlib.contextmanager
 def _arguments(mode, decay, recompute, part):
     with slim.arg_scope([conv.batch_norm], mode=mode, decay_override=decay), \
-            slim.arg_scope([checkpointing.checkpointed], enabled=recompute), \
+            slim.arg_scope([checkpointed], enabled=recompute), \
             slim.arg_scope([conv.dropout], part=part):
         yield

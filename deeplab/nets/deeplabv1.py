@@ -3,8 +3,8 @@
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import biases, conv2d, dropout
 from deeplab.layers.resize import resize_bilinear, spatial_size
-from deeplab.nets.fully_connected import fully_connected, rate_at
 from deeplab.nets.net import Outputs
+from deeplab.nets.parts.fully_connected import fully_connected, rate_at
 
 POOLS = {2: 'pool1', 4: 'pool2', 8: 'pool3', 16: 'pool4'}  # of VGG16, by nominal stride
 BRANCH_CHANNELS = 128

@@ -5,8 +5,8 @@ Its three scales with maxima of the scores are `model.image_pyramid` and `model.
 
 from deeplab.compat import tf
 from deeplab.layers.conv import biases, conv2d
-from deeplab.nets.fully_connected import fully_connected, rate_at
 from deeplab.nets.net import Outputs
+from deeplab.nets.parts.fully_connected import fully_connected, rate_at
 
 
 def deeplabv2(images, num_classes, backbone, *, training, output_stride, backbone_options=None,

@@ -1,9 +1,9 @@
 """DeepLabv3+ (Chen et al., 2018, arXiv:1802.02611)."""
 
 from deeplab.layers.resize import spatial_size
-from deeplab.nets.decoder import decode
-from deeplab.nets.head import Head, head_scope, takes_options_of
 from deeplab.nets.net import Outputs
+from deeplab.nets.parts.decoder import decode
+from deeplab.nets.parts.head import Head, head_scope, takes_options_of
 
 
 @takes_options_of(Head)

@@ -8,9 +8,9 @@ import numpy as np
 from deeplab.compat import tf
 from deeplab.layers.conv import biases, conv2d, conv2d_transpose
 from deeplab.layers.resize import spatial_size
-from deeplab.nets.fully_connected import fully_connected
-from deeplab.nets.head import takes_options_of
 from deeplab.nets.net import Outputs
+from deeplab.nets.parts.fully_connected import fully_connected
+from deeplab.nets.parts.head import takes_options_of
 
 COARSEST = 32
 # "At once": the skips start far smaller than the main stream (the reference net voc-fcn8s-atonce).

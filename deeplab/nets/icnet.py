@@ -2,7 +2,7 @@
 
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm, biases, conv2d
-from deeplab.layers.pyramid import pyramid
+from deeplab.layers.pyramid_pooling import pyramid
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.nets.net import Outputs
 

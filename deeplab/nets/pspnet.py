@@ -2,7 +2,7 @@
 
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
-from deeplab.layers.pyramid import pyramid
+from deeplab.layers.pyramid_pooling import pyramid
 from deeplab.nets.net import Outputs
 
 

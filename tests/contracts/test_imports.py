@@ -6,23 +6,24 @@ from tests.paths import ROOT
 
 # package or module -> the project's modules that it may not import
 FORBIDDEN = {
+    'console': ('deeplab', 'datasets', 'pretrained'),
     'datasets': ('deeplab', 'pretrained'),
-    'pretrained': ('datasets', 'deeplab.nets', 'deeplab.backbones', 'deeplab.runner', 'deeplab.run'),
-    'deeplab.schema': ('datasets', 'pretrained', 'deeplab', 'tensorflow'),
-    'deeplab.recipe': ('datasets', 'pretrained', 'deeplab.compat', 'deeplab.run', 'tensorflow'),
+    'pretrained': ('datasets', 'deeplab.nets', 'deeplab.backbones', 'deeplab.training.train', 'deeplab.run'),
+    'deeplab.recipes.schema': ('datasets', 'pretrained', 'deeplab', 'tensorflow'),
+    'deeplab.recipes.recipe': ('datasets', 'pretrained', 'deeplab.compat', 'deeplab.run', 'tensorflow'),
     'deeplab.layers': ('deeplab.backbones', 'deeplab.nets', 'deeplab.run', 'deeplab.model_fn', 'datasets',
                        'pretrained'),
     'deeplab.backbones': ('deeplab.nets', 'deeplab.run', 'deeplab.model_fn', 'datasets', 'pretrained'),
     'deeplab.nets': ('deeplab.run', 'deeplab.model_fn', 'datasets', 'pretrained'),
-    'deeplab.model_fn': ('deeplab.runner', 'deeplab.flags', 'pretrained'),
-    'deeplab.run': ('deeplab.runner', 'deeplab.model_fn', 'deeplab.flags', 'pretrained'),
+    'deeplab.model_fn': ('deeplab.training.train', 'deeplab.command.flags', 'pretrained'),
+    'deeplab.run': ('deeplab.training.train', 'deeplab.model_fn', 'deeplab.command.flags', 'pretrained'),
 }
 
 
 def modules():
     """{dotted name: (path, dotted names that it imports)} of everything that isn't a test or a main."""
     found = {}
-    for package in ('deeplab', 'datasets', 'pretrained'):
+    for package in ('console', 'deeplab', 'datasets', 'pretrained'):
         for path in (ROOT / package).rglob('*.py'):
             name = '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__')
             found[name] = set(imports(ast.parse(path.read_text(encoding='utf8'))))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from datasets import registry
-from deeplab import recipe as recipes
+from datasets import row as rows
 from deeplab.backbones import BACKBONES
 from deeplab.nets import NETS
-from deeplab.nets.dense_prediction_cell import load_cell
+from deeplab.nets.parts.dense_prediction_cell import load_cell
+from deeplab.recipes import recipe as recipes
 from deeplab.run import resolve
 from pretrained import catalog
 from tests.deeplab import oracle
@@ -56,13 +56,13 @@ def test_every_row_resolves(name):
     row = ROWS[name]
     run = resolve(row)
     assert run.net and run.backbone.name == row.model.backbone
-    assert run.dataset == registry.load(row.data.dataset)
+    assert run.dataset == rows.load(row.data.dataset)
 
 
 @pytest.mark.parametrize('name', [name for name, row in ROWS.items() if row.expected.num_images])
 def test_rows_expect_the_images_that_their_split_has(name):
     data, expected = ROWS[name].data, ROWS[name].expected.num_images
-    sizes = {split: entry.num_images for split, entry in registry.load(data.dataset).splits.items()}
+    sizes = {split: entry.num_images for split, entry in rows.load(data.dataset).splits.items()}
     size = sizes.get(data.eval_split) or KEPT_BACK[data.dataset, data.eval_split]
     assert expected == (224 if 'voc224' in name else size)
 
@@ -77,8 +77,8 @@ def test_a_figure_says_where_it_comes_from(name):
 
 def test_no_row_is_scored_on_what_it_was_trained_on():
     """Splits that join others hold them; lists of names alone don't tell, so VOC's and CamVid's trainval are known."""
-    joined = {(dataset, name): set(split.parts) for dataset in registry.names()
-              for name, split in registry.load(dataset).splits.items()}
+    joined = {(dataset, name): set(split.parts) for dataset in rows.names()
+              for name, split in rows.load(dataset).splits.items()}
     joined |= {(dataset, 'trainval'): {'train', 'val'} for dataset in ('voc2012', 'camvid')}
     assert any(joined.values())
     for name, row in ROWS.items():

@@ -1,7 +1,7 @@
 """Recipes train and score on splits that their datasets' rows have."""
 
-from datasets import registry
-from deeplab import recipe as recipes
+from datasets import row as rows
+from deeplab.recipes import recipe as recipes
 from tests.contracts.test_recipes import KEPT_BACK
 
 ROWS = recipes.table()
@@ -17,12 +17,12 @@ def wanted():
 
 
 def present():
-    return {(dataset, split) for dataset in registry.names() for split in registry.load(dataset).splits}
+    return {(dataset, split) for dataset in rows.names() for split in rows.load(dataset).splits}
 
 
 def test_every_split_of_a_recipe_is_in_its_datasets_row():
     assert len(ROWS) > 200 and len(wanted()) > 10
-    missing = {where: rows for where, rows in wanted().items() if where not in present() and where not in KEPT_BACK}
+    missing = {where: found for where, found in wanted().items() if where not in present() and where not in KEPT_BACK}
     assert not missing
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from datasets import records
-from datasets.registry import Dataset
+from datasets.records import tfrecord
+from datasets.row import Dataset
 
 SIZES = ((9, 13), (17, 11), (12, 12), (8, 21), (15, 10))
 
@@ -73,20 +73,20 @@ def palette_png(path: Path, ids: np.ndarray, **options) -> None:
     image.save(path, 'PNG', **options)
 
 
-def record(number: int, height: int = 9, width: int = 13) -> records.Record:
+def record(number: int, height: int = 9, width: int = 13) -> tfrecord.Record:
     """A record whose picture is decoded without loss and tells its number."""
     random = np.random.RandomState(number)
     image = random.randint(0, 256, (height, width, 3), np.uint8)
     label = random.choice(np.array([0, 1, 2, 255], np.uint8), (height, width))
-    return records.Record(f'example_{number}', png(image), 'png', height, width, png(label))
+    return tfrecord.Record(f'example_{number}', png(image), 'png', height, width, png(label))
 
 
-def write_split(folder: Path, split: str, count: int, num_shards: int = 1) -> list[records.Record]:
+def write_split(folder: Path, split: str, count: int, num_shards: int = 1) -> list[tfrecord.Record]:
     """Shards without a manifest, as another tool would leave them."""
     folder.mkdir(parents=True, exist_ok=True)
     made = [record(number, *SIZES[number % len(SIZES)]) for number in range(count)]
     for shard in range(num_shards):
-        records.write_shard(folder / records.shard_name(split, shard, num_shards), made[shard::num_shards])
+        tfrecord.write_shard(folder / tfrecord.shard_name(split, shard, num_shards), made[shard::num_shards])
     return made
 
 

@@ -9,14 +9,15 @@ import pytest
 import tensorflow as tf
 
 from datasets import convert as converter
-from datasets import examples, records, registry
+from datasets import row as rows
 from datasets.convert import convert
-from datasets.index import index_records
+from datasets.input.index import index_records
 from datasets.input_fn import eval_dataset
+from datasets.records import examples, tfrecord
 from tests.datasets import drawn
 from tests.paths import ROOT, shared
 
-VOC = registry.load('voc2012')
+VOC = rows.load('voc2012')
 
 
 def contents(folder):
@@ -173,7 +174,7 @@ def test_an_interrupted_conversion_goes_on(tmp_path, monkeypatch, capsys):
         interrupt(patch, 6)
         with pytest.raises(KeyboardInterrupt):
             convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
-    assert not records.find_shards(tmp_path / 'out', 'train')
+    assert not tfrecord.find_shards(tmp_path / 'out', 'train')
     path = tmp_path / 'raw/JPEGImages/train_0.jpg'
     os.utime(path, ns=(1, 1))  # The first shard's inputs are no longer those it was made of.
     with monkeypatch.context() as patch:
@@ -190,7 +191,7 @@ def test_a_kept_shard_that_was_damaged_is_written_again(tmp_path, monkeypatch):
         interrupt(patch, 3)
         with pytest.raises(KeyboardInterrupt):
             convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
-    shard = tmp_path / 'out' / converter.WORK / 'train' / records.shard_name('train', 0, 4)
+    shard = tmp_path / 'out' / converter.WORK / 'train' / tfrecord.shard_name('train', 0, 4)
     shard.write_bytes(shard.read_bytes()[:-1])
     begun = interrupt(monkeypatch, 99)
     convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
@@ -209,7 +210,7 @@ def test_two_conversions_do_not_share_a_folder(tmp_path):
 def test_more_shards_than_examples(tmp_path):
     drawn.voc(tmp_path / 'raw', {'val': 2})
     convert(VOC, tmp_path / 'raw', tmp_path / 'out', num_shards=9, workers=1)
-    assert [path.name for path in records.find_shards(tmp_path / 'out', 'val')] == [
+    assert [path.name for path in tfrecord.find_shards(tmp_path / 'out', 'val')] == [
         'val-00000-of-00002.tfrecord', 'val-00001-of-00002.tfrecord']
 
 
@@ -230,7 +231,7 @@ def test_the_command_line(tmp_path, capsys):
 
 def test_no_warning_when_the_number_is_the_published_one(tmp_path, capsys):
     drawn.voc(tmp_path / 'raw', {'val': 2})
-    text = (registry.ROWS / 'voc2012.toml').read_text().replace('num_images = 1449', 'num_images = 2')
+    text = (rows.ROWS / 'voc2012.toml').read_text().replace('num_images = 1449', 'num_images = 2')
     (tmp_path / 'mine.toml').write_text(text)
     assert converter.main(['--dataset', str(tmp_path / 'mine.toml'), '--data_dir', str(tmp_path / 'raw'),
                            '--output_dir', str(tmp_path / 'out'), '--workers', '1']) == 0
@@ -254,7 +255,7 @@ REAL = {'camvid': ('CamVid', {'train': 367, 'val': 101}), 'voc2012': ('.', {'val
 @pytest.mark.parametrize('name', REAL)
 def test_the_real_datasets(tmp_path, name):
     folder, counts = REAL[name]
-    dataset = registry.load(name)
+    dataset = rows.load(name)
     manifests = convert(dataset, shared('data', folder), tmp_path)
     assert {split: manifest['num_examples'] for split, manifest in manifests.items()} == counts
     for split, manifest in manifests.items():

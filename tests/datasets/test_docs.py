@@ -1,6 +1,7 @@
 import shlex
 
-from datasets import convert, docs, registry
+from datasets import convert, docs
+from datasets import row as rows
 
 
 def test_the_page_is_what_the_rows_give():
@@ -9,9 +10,9 @@ def test_the_page_is_what_the_rows_give():
 
 def test_every_dataset_has_a_line_that_says_where_to_get_it():
     page = docs.page()
-    assert registry.names()
-    for name in registry.names():
-        dataset = registry.load(name)
+    assert rows.names()
+    for name in rows.names():
+        dataset = rows.load(name)
         line, = (line for line in page.splitlines() if line.startswith(f'| `{name}` |'))
         cells = line.strip('| ').split(' | ')
         assert len(cells) == len(docs.COLUMNS) and all(cells)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import labels, layouts, registry
+from datasets import row as rows
 from datasets.convert import convert
-from datasets.index import index_records
+from datasets.input.index import index_records
 from datasets.input_fn import eval_dataset
+from datasets.raw import labels, layouts
 from tests.datasets import drawn
 from tests.paths import shared
 
@@ -44,7 +45,7 @@ def draw(root, name):
 
 def converted(tmp_path, name, data_dir):
     """(manifests, names, labels) of all that data_dir has."""
-    dataset = registry.load(name)
+    dataset = rows.load(name)
     manifests = convert(dataset, data_dir, tmp_path / 'records', workers=1)
     found = [element for split in manifests for element in drawn.batches(lambda split=split: eval_dataset(
         index_records(tmp_path / 'records', split, dataset), ignore_label=dataset.ignore_label))]
@@ -53,7 +54,7 @@ def converted(tmp_path, name, data_dir):
 
 def by_hand(raw, name):
     """The labels of raw ids, class by class."""
-    expected = np.full(raw.shape, registry.load(name).ignore_label, np.int32)
+    expected = np.full(raw.shape, rows.load(name).ignore_label, np.int32)
     for label, raw_id in enumerate(RAW[name]):
         expected[raw == raw_id] = label
     return expected
@@ -77,7 +78,7 @@ def test_an_id_beyond_the_last_is_refused(tmp_path, name):
     path = tmp_path / 'raw' / TREES[name]['val'][1].format(1)
     path.write_bytes(drawn.png(np.full(drawn.SIZES[1], HIGHEST[name] + 1, np.uint8)))
     with pytest.raises(ValueError, match=rf'1 problem\(s\) in the data\n  {path}: holds ids {HIGHEST[name] + 1} \('):
-        convert(registry.load(name), tmp_path / 'raw', tmp_path / 'records', workers=1)
+        convert(rows.load(name), tmp_path / 'raw', tmp_path / 'records', workers=1)
     assert not (tmp_path / 'records').exists()
 
 
@@ -89,7 +90,7 @@ def test_unpaired_files_stop_the_conversion(tmp_path, name):
     (raw / image.format(0)).unlink()
     (raw / label.format(1)).unlink()
     with pytest.raises(ValueError, match=r'2 problem\(s\)') as error:
-        convert(registry.load(name), raw, tmp_path / 'records', workers=1)
+        convert(rows.load(name), raw, tmp_path / 'records', workers=1)
     assert str(error.value).splitlines()[1:] == [
         f'  {raw / image.format(1)}: has no label {raw / label.format(1)}',
         f'  {raw / label.format(0)}: has no image {raw / image.format(0)}']
@@ -103,7 +104,7 @@ REAL = {'cityscapes': ('cityscapes', 'gtFine/val/*/*_gtFine_labelIds.png', 2, 'f
 @pytest.mark.parametrize('name', REAL)
 def test_the_real_datasets(tmp_path, name):
     folder, label_files, count, first = REAL[name]
-    data_dir, dataset = shared('data', folder), registry.load(name)
+    data_dir, dataset = shared('data', folder), rows.load(name)
     manifests, names, found = converted(tmp_path, name, data_dir)
     assert list(manifests) == ['val'] and manifests['val']['num_examples'] == len(found) == count
     assert names[0] == first

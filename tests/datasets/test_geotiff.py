@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from datasets import records, registry
 from datasets.convert import convert
-from datasets.index import index_records
+from datasets.input.index import index_records
+from datasets.records import tfrecord
+from datasets.row import load
 from tests.datasets import drawn
 from tests.paths import ROOT
 
@@ -72,14 +73,14 @@ def test_tiles_are_the_pixels_in_each_form(tmp_path, form):
     image, building = draw(tmp_path, 'tyrol-w6', form, 1100)
     with Image.open(tmp_path / 'train/images/tyrol-w6.tif') as file:
         assert file.tag_v2[33550] == GEO[33550][1] and bool(file.tag_v2.get(322)) == (form == 'tiled')
-    convert(registry.load('inria'), tmp_path, tmp_path / 'records', ['train'], num_shards=1, workers=1)
+    convert(load('inria'), tmp_path, tmp_path / 'records', ['train'], num_shards=1, workers=1)
     index = index_records(tmp_path / 'records', 'train')
     assert index.num_examples == 9
     with open(index.files[0], 'rb') as file:
         data = file.read()
     for offset in index.offsets[0].tolist():
         length, = struct.unpack_from('<Q', data, offset)
-        record = records.parse(data[offset + 12:offset + 12 + length])
+        record = tfrecord.parse(data[offset + 12:offset + 12 + length])
         top, left = map(int, record.filename.rsplit('_', 2)[1:])
         np.testing.assert_array_equal(drawn.decoded(record.image), image[top:top + 500, left:left + 500])
         np.testing.assert_array_equal(drawn.decoded(record.label), building[top:top + 500, left:left + 500])

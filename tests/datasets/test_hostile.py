@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import convert, images, records, registry
+from datasets import convert
+from datasets import row as rows
+from datasets.raw import images
+from datasets.records import tfrecord
 from tests.datasets import drawn
 
-VOC = registry.load('voc2012')
+VOC = rows.load('voc2012')
 # The row of a user's own folder, whose labels may have been drawn on images as viewers show them.
 OWN = drawn.with_classes(VOC, exif='agree')
 SIZE = drawn.SIZES[1]
@@ -105,8 +108,8 @@ def written(root):
     """The records that the conversion of `root` makes."""
     convert.convert(OWN, root, root.parent / 'out', workers=1, num_shards=1)
     import tensorflow as tf
-    shard = root.parent / 'out' / records.shard_name('train', 0, 1)
-    return [records.parse(data) for data in drawn.batches(lambda: tf.data.TFRecordDataset(str(shard)))]
+    shard = root.parent / 'out' / tfrecord.shard_name('train', 0, 1)
+    return [tfrecord.parse(data) for data in drawn.batches(lambda: tf.data.TFRecordDataset(str(shard)))]
 
 
 def problems(root, count=1):

@@ -6,8 +6,8 @@ from tests.paths import ROOT
 
 FORBIDDEN = {'deeplab', 'pretrained'}
 # What conversion needs before it writes, on purpose without TensorFlow's seconds and megabytes.
-WITHOUT_TENSORFLOW = ('convert', 'images', 'index', 'labels', 'layouts', 'manifest', 'parallel', 'progress', 'records',
-                      'registry', 'synthetic')
+WITHOUT_TENSORFLOW = ('convert', 'raw.images', 'input.index', 'raw.labels', 'raw.layouts', 'records.manifest',
+                      'records.tfrecord', 'row', 'synthetic')
 
 
 def imported(path):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import records
-from datasets.augment import Augmentation
-from datasets.index import index_records
+from datasets.input.augment import Augmentation
+from datasets.input.index import index_records
 from datasets.input_fn import eval_dataset, train_dataset
+from datasets.records import tfrecord
 from tests.datasets import drawn
-from tests.datasets.test_records import seed_002
+from tests.datasets.records.test_tfrecord import seed_002
 
 NUM_EXAMPLES = 11
 AUGMENTATION = Augmentation((10, 12), 0.5, 2.0, 0.25)
@@ -153,7 +153,7 @@ def test_jpegs_decode_as_pillow_decodes_them(tmp_path, options):
     smooth = np.add.outer(np.arange(31), np.arange(43)).astype(np.uint8)[..., None] * np.array([3, 2, 1], np.uint8)
     data = drawn.jpeg(smooth, **options)
     record = dataclasses.replace(drawn.record(0, 31, 43), image=data, image_format='jpeg')
-    records.write_shard(tmp_path / 'val-00000-of-00001', [record])
+    tfrecord.write_shard(tmp_path / 'val-00000-of-00001', [record])
     features, _ = drawn.batches(lambda: eval_dataset(index_records(tmp_path, 'val'), ignore_label=255))[0]
     np.testing.assert_array_equal(features['image'][0], drawn.decoded(data))
 
@@ -173,7 +173,7 @@ def test_seed_002s_records_are_read(tmp_path):
 def test_a_palette_label_among_others_stops_the_graph(tmp_path):
     drawn.palette_png(tmp_path / 'label.png', np.array([[1, 15, 255]], np.uint8))
     palette = dataclasses.replace(drawn.record(1), filename='odd one', label=(tmp_path / 'label.png').read_bytes())
-    records.write_shard(tmp_path / 'val-00000-of-00001', [drawn.record(0), palette])
+    tfrecord.write_shard(tmp_path / 'val-00000-of-00001', [drawn.record(0), palette])
     with pytest.raises(tf.errors.InvalidArgumentError, match='the label of odd one is not an 8-bit greyscale PNG'):
         drawn.batches(lambda: eval_dataset(index_records(tmp_path, 'val'), ignore_label=255))
 
@@ -182,7 +182,7 @@ def test_a_flipped_bit_stops_the_graph(tmp_path):
     drawn.write_split(tmp_path, 'val', 3)
     path = tmp_path / 'val-00000-of-00001.tfrecord'
     data = bytearray(path.read_bytes())
-    data[records.scan_offsets(path)[1] + 100] ^= 1
+    data[tfrecord.scan_offsets(path)[1] + 100] ^= 1
     path.write_bytes(data)
     with pytest.raises(tf.errors.DataLossError, match='corrupted record'):
         drawn.batches(lambda: eval_dataset(index_records(tmp_path, 'val'), ignore_label=255))

@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import inspect, registry, sheets, sources
-from datasets import tally as tallies
+from datasets import inspect
+from datasets import row as rows
 from datasets.convert import convert
-from datasets.tally import Tally
+from datasets.look import sheets, sources
+from datasets.look import tally as tallies
+from datasets.look.tally import Tally
 from tests.datasets import drawn
 
-VOC = registry.load('voc2012')
+VOC = rows.load('voc2012')
 
 
 @pytest.fixture

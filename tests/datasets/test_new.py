@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import convert, labels, layouts, manifest, new, registry
+from datasets import convert, new
+from datasets import row as rows
+from datasets.raw import labels, layouts
+from datasets.records import manifest
 from tests.datasets import drawn
 
 # What users' folders look like: (image, mask) templates of each split, '{}' for the id.
@@ -50,7 +53,7 @@ def made(tmp_path, capsys, *arguments):
     status = new.main([*map(str, arguments), '--output', str(output), '--workers', '1'])
     told = capsys.readouterr()
     assert status == 0, told.err
-    return registry.load(output), told.out
+    return rows.load(output), told.out
 
 
 @pytest.mark.parametrize('name', TREES)

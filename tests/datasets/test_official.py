@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from datasets import convert as converter
-from datasets import labels, layouts, registry
+from datasets import row as rows
 from datasets.convert import convert
-from datasets.index import index_records
+from datasets.input.index import index_records
 from datasets.input_fn import eval_dataset
+from datasets.raw import labels, layouts
 from tests.datasets import drawn
 
 SIZE = (12, 17)
@@ -58,7 +59,7 @@ def colored(dataset, ids):
 
 
 def test_camvid_of_32_classes_is_read_from_colours(tmp_path):
-    dataset, ids = registry.load('camvid_32'), IDS % 32
+    dataset, ids = rows.load('camvid_32'), IDS % 32
     picture(tmp_path / '701_StillsRaw_full/0001TP_006690.png')
     label(tmp_path / 'LabeledApproved_full/0001TP_006690_L.png', colored(dataset, ids))
     manifests, found = converted(dataset, tmp_path)
@@ -73,7 +74,7 @@ COLORED = {'rgb': lambda rgb: Image.fromarray(rgb), 'palette': lambda rgb: Image
 
 @pytest.mark.parametrize('kind', COLORED)
 def test_colours_in_each_form(tmp_path, kind):
-    dataset = drawn.with_classes(registry.load('camvid_32'), ignore_label=255, ignore_colors=((1, 2, 3),))
+    dataset = drawn.with_classes(rows.load('camvid_32'), ignore_label=255, ignore_colors=((1, 2, 3),))
     rgb = colored(dataset, IDS % 20)
     rgb[0, :2] = 1, 2, 3
     COLORED[kind](rgb).save(tmp_path / 'label.png')
@@ -83,7 +84,7 @@ def test_colours_in_each_form(tmp_path, kind):
 
 
 def test_unknown_colours_are_told_with_their_pixels(tmp_path):
-    dataset = registry.load('camvid_32')
+    dataset = rows.load('camvid_32')
     rgb = colored(dataset, IDS % 20)
     rgb[0, :3], rgb[1, 0] = (1, 2, 3), (255, 255, 255)
     picture(tmp_path / '701_StillsRaw_full/a.png')
@@ -109,7 +110,7 @@ def inria(root, number, size):
 
 
 def test_inria_is_cut_into_tiles_that_give_back_the_image(tmp_path):
-    dataset = drawn.with_classes(registry.load('inria'), tiles=registry.Tiles(16, 4))
+    dataset = drawn.with_classes(rows.load('inria'), tiles=rows.Tiles(16, 4))
     wanted = {number: inria(tmp_path, number, size) for number, size in ((5, (40, 33)), (6, (16, 50)), (36, (9, 20)))}
     manifests, found = converted(dataset, tmp_path)
     assert {split: (each['num_images'], each['num_examples']) for split, each in manifests.items()} == {
@@ -130,7 +131,7 @@ def test_inria_is_cut_into_tiles_that_give_back_the_image(tmp_path):
 
 
 def test_inria_splits_are_the_authors():
-    dataset = registry.load('inria')
+    dataset = rows.load('inria')
     names = [f'{region}{number}' for region in ('austin', 'chicago', 'kitsap', 'tyrol-w', 'vienna')
              for number in range(1, 37)]
     chosen = {split: [name for name in names if re.fullmatch(own.only or '.*', name)]
@@ -148,13 +149,13 @@ def test_mapillary_vistas(tmp_path, name, ids, expected, folder):
     for split in ('training', 'validation'):
         picture(tmp_path / f'{split}/images/{split}_0.jpg')
         palette(tmp_path / f'{split}/{folder}/{split}_0.png', ids)
-    _, found = converted(registry.load(name), tmp_path)
+    _, found = converted(rows.load(name), tmp_path)
     assert list(found) == ['train', 'val']
     np.testing.assert_array_equal(found['val']['validation_0'], expected)
 
 
 def test_coco_stuff_closes_the_gaps_of_coco_ids(tmp_path):
-    dataset = registry.load('coco_stuff')
+    dataset = rows.load('coco_stuff')
     raw = np.resize([*dataset.ids], SIZE).astype(np.uint8)
     picture(tmp_path / 'images/val2017/000000000139.jpg')
     label(tmp_path / 'annotations/val2017/000000000139.png', raw)
@@ -166,7 +167,7 @@ def test_coco_stuff_closes_the_gaps_of_coco_ids(tmp_path):
 
 
 def test_sun_rgbd(tmp_path):
-    dataset = registry.load('sunrgbd')
+    dataset = rows.load('sunrgbd')
     picture(tmp_path / 'image/train/img-000001.jpg')
     label(tmp_path / 'label37/train/img37labels-000001.png', (IDS % 38).astype(np.uint8))
     _, found = converted(dataset, tmp_path)
@@ -176,7 +177,7 @@ def test_sun_rgbd(tmp_path):
 @pytest.mark.parametrize(('name', 'table', 'other'), [
     ('pascal_context', 'background', 0), ('pascal_context_59', '', 255)])
 def test_pascal_context_from_matlab(tmp_path, name, table, other):
-    dataset = registry.load(name)
+    dataset = rows.load(name)
     # From the list of 459: 2 aeroplane, 23 bicycle, 458 wood; 1, accordion, is none of the 59.
     raw = np.resize(np.array([0, 1, 2, 23, 458], np.uint16), SIZE)
     picture(tmp_path / 'JPEGImages/2008_000002.jpg')
@@ -204,7 +205,7 @@ def sbd(root):
 
 def test_train_aug_straight_from_sbd(tmp_path):
     ids = sbd(tmp_path)
-    _, found = converted(registry.load('voc2012'), tmp_path)
+    _, found = converted(rows.load('voc2012'), tmp_path)
     assert list(found['train_aug']) == ['extra', 'train_0', 'train_1']
     np.testing.assert_array_equal(found['train_aug']['extra'], IDS % 21)
     np.testing.assert_array_equal(found['train_aug']['train_0'], ids['train_0'])
@@ -213,7 +214,7 @@ def test_train_aug_straight_from_sbd(tmp_path):
 def test_sbd_train_and_seg11valid_are_fcns_and_come_on_request(tmp_path):
     ids = sbd(tmp_path)
     (tmp_path / 'ImageSets/Segmentation/seg11valid.txt').write_text('val_0\n')
-    dataset = registry.load('voc2012')
+    dataset = rows.load('voc2012')
     assert layouts.present_splits(dataset, tmp_path) == ('train', 'val', 'train_aug')
     _, found = converted(dataset, tmp_path, ['sbd_train', 'seg11valid'])
     # Images of VOC's val stay in, and their labels are SBD's.
@@ -228,10 +229,10 @@ def test_a_split_that_other_lists_make_tells_which(tmp_path):
     base = tmp_path / 'benchmark_RELEASE/dataset'
     (base / 'train.txt').unlink()
     with pytest.raises(ValueError, match=re.escape(f'{tmp_path}/ImageSets/Segmentation/sbd_train.txt, ')) as error:
-        layouts.find_pairs(registry.load('voc2012'), tmp_path, 'sbd_train')
+        layouts.find_pairs(rows.load('voc2012'), tmp_path, 'sbd_train')
     assert f', {base}/train.txt, ' in str(error.value)
     with pytest.raises(ValueError) as error:
-        layouts.find_pairs(registry.load('voc2012'), tmp_path, 'train_aug')
+        layouts.find_pairs(rows.load('voc2012'), tmp_path, 'train_aug')
     lists = base / 'train.txt', base / 'val.txt', tmp_path / 'ImageSets/Segmentation/train.txt'
     assert f', {" with ".join(map(str, lists))} with {tmp_path}/ImageSets/Segmentation/val.txt, ' in str(error.value)
 
@@ -241,25 +242,25 @@ def test_a_damaged_matlab_file_and_one_of_something_else(tmp_path):
     folder = tmp_path / 'benchmark_RELEASE/dataset/cls'
     matlab(folder / 'extra.mat', GTinst={'Segmentation': IDS})
     with pytest.raises(ValueError, match='extra.mat: has no integer array GTcls.Segmentation of two dimensions'):
-        convert(registry.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
+        convert(rows.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
     (folder / 'extra.mat').write_bytes(b'MATLAB')
     with pytest.raises(ValueError, match='extra.mat: not a MATLAB 5 file, or damaged'):
-        convert(registry.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
+        convert(rows.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
     (folder / 'extra.mat').unlink()
     with pytest.raises(ValueError, match='extra.png: missing'):
-        convert(registry.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
+        convert(rows.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
 
 
 def test_matlab_labels_without_scipy_stop_before_any_file(tmp_path, monkeypatch):
     sbd(tmp_path)
     monkeypatch.setitem(sys.modules, 'scipy.io', None)
     with pytest.raises(ValueError, match='read with SciPy: pip install -r requirements-datasets.txt'):
-        convert(registry.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
+        convert(rows.load('voc2012'), tmp_path, tmp_path / 'out', ['train_aug'], workers=1)
     assert not (tmp_path / 'out').exists()
 
 
 def test_cityscapes_coarse_and_joined_splits_come_on_request(tmp_path):
-    dataset = registry.load('cityscapes')
+    dataset = rows.load('cityscapes')
     for split, city in (('train', 'ulm'), ('val', 'bonn'), ('train_extra', 'wuppertal')):
         picture(tmp_path / f'leftImg8bit/{split}/{city}/{city}_1_leftImg8bit.png')
         if split != 'train_extra':
@@ -293,7 +294,7 @@ def one_hot(root, more=''):
     picture(root / 'images/7.png')
     label(root / 'masks/cat/7.png', IDS < 20)
     label(root / 'masks/dog/7.png', ((IDS >= 30) & (IDS < 50)).astype(np.uint8) * 255)
-    return registry.load(root / 'mine.toml')
+    return rows.load(root / 'mine.toml')
 
 
 @pytest.mark.parametrize(('more', 'rest'), [('', 255), (", { name = 'background' }", 2)])

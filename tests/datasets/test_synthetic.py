@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import labels, registry, synthetic
+from datasets import row as rows
+from datasets import synthetic
 from datasets.convert import convert
+from datasets.raw import labels
 
-ROW = registry.load('synthetic')
+ROW = rows.load('synthetic')
 
 
 def contents(folder):

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets import manifest, records, registry, repair, verify
-from datasets.augment import Augmentation
+from datasets import row as rows
+from datasets import verify
 from datasets.convert import convert
-from datasets.index import index_records, refuse_corrupt
+from datasets.input.augment import Augmentation
+from datasets.input.index import index_records, refuse_corrupt
 from datasets.input_fn import train_dataset
+from datasets.records import manifest, repair, tfrecord
 from tests.datasets import drawn
 
-VOC = registry.load('voc2012')
+VOC = rows.load('voc2012')
 SPLIT = 'train'
 
 
@@ -25,13 +27,13 @@ def converted(tmp_path):
 
 
 def shard_of(folder, number):
-    return folder / records.shard_name(SPLIT, number, 3)
+    return folder / tfrecord.shard_name(SPLIT, number, 3)
 
 
 def flip(path, number, place=150):
     """Changes a bit of a record's data, where the image is."""
     data = bytearray(path.read_bytes())
-    data[records.scan_offsets(path)[number] + place] ^= 4
+    data[tfrecord.scan_offsets(path)[number] + place] ^= 4
     path.write_bytes(data)
 
 
@@ -39,11 +41,11 @@ def rewrite(path, number, **changes):
     """Replaces a record by another one with right CRCs."""
     kept = [dataclasses.replace(record, **(changes if place == number else {}))
             for place, record in enumerate(read(path))]
-    records.write_shard(path, kept)
+    tfrecord.write_shard(path, kept)
 
 
 def read(path):
-    return [records.parse(data) for data in drawn.batches(lambda: tf.data.TFRecordDataset(str(path)))]
+    return [tfrecord.parse(data) for data in drawn.batches(lambda: tf.data.TFRecordDataset(str(path)))]
 
 
 def test_sound_records_pass(converted, capsys):
@@ -76,7 +78,7 @@ def test_a_bad_record_is_named_with_shard_and_offset(converted, changes, reason)
     report = verify.verify(converted, SPLIT)
     assert len(report.bad) == 1 and len(report.names) == 8
     found = report.bad[0]
-    assert (found.shard, found.number, found.offset) == (str(shard), 1, records.scan_offsets(shard)[1])
+    assert (found.shard, found.number, found.offset) == (str(shard), 1, tfrecord.scan_offsets(shard)[1])
     assert str(found).startswith(f'{shard}: record 1 at byte {found.offset} (train_1): ')
     assert re.match(reason, found.reason), found.reason
 
@@ -131,12 +133,12 @@ def test_repair_keeps_the_old_files(converted, capsys):
     assert f'wrote 5 records to {converted}, 4 left out' in capsys.readouterr().out
     assert {path.name: path.read_bytes() for path in (converted / repair.KEPT).iterdir()} == before
     # The third shard is gone, and nothing temporary is left.
-    names = {records.shard_name(SPLIT, number, 2) for number in range(2)}
+    names = {tfrecord.shard_name(SPLIT, number, 2) for number in range(2)}
     assert {path.name for path in converted.iterdir()} == names | {manifest.file_name(SPLIT), repair.KEPT}
     report = verify.verify(converted, SPLIT)
     assert report.sound and report.names == left
     assert index_records(converted, SPLIT, VOC).num_examples == 5
-    damaged = shard_of(converted, 0).with_name(records.shard_name(SPLIT, 0, 2))
+    damaged = shard_of(converted, 0).with_name(tfrecord.shard_name(SPLIT, 0, 2))
     flip(damaged, 0)
     assert verify.main(['--record_dir', str(converted), '--repair']) == 2
     assert 'exists, from a repair before' in capsys.readouterr().err

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from deeplab import hooks, losses, model_fn, optimizer, runner
+from deeplab import losses, model_fn, optimizer
 from deeplab.compat import tf
-from deeplab.schema import Optimizer, Schedule
+from deeplab.recipes.schema import Optimizer, Schedule
+from deeplab.training import hooks
+from deeplab.training import train as runner
 from tests.deeplab import fill, oracle
 from tests.deeplab import official as configuration
 

@@ -5,7 +5,7 @@ import pytest
 
 from deeplab import losses, optimizer
 from deeplab.compat import estimator, tensorflow, tf
-from deeplab.schema import Optimizer, Schedule
+from deeplab.recipes.schema import Optimizer, Schedule
 from tests.deeplab.oracle import ORACLE, manifests
 from tests.replicas import in_fresh_process, run_config
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from deeplab import flags
+from deeplab.command import flags
 from pretrained import catalog, fetch
 from pretrained.catalog import Entry, Source
 from tests.pretrained.archives import FILES, checkpoint, file, packed

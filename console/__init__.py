@@ -1,0 +1,1 @@
+"""What every command shares and nothing of ours is below: choices, exit statuses, files, progress, processes."""

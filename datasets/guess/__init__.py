@@ -1,0 +1,1 @@
+"""Guessing the row of an unknown folder."""

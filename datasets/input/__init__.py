@@ -1,0 +1,1 @@
+"""Records to batches: where examples lie, and how they are augmented."""

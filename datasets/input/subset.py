@@ -1,0 +1,19 @@
+"""The first examples of a split, to see whether a net learns at all."""
+
+import dataclasses
+
+from datasets.input.index import RecordIndex
+
+
+def first(index: RecordIndex, count: int) -> RecordIndex:
+    """The index of the first `count` examples in record order; 0 means all. Its manifest is still the whole split's."""
+    if not count:
+        return index
+    files, offsets = [], []
+    for file, places in zip(index.files, index.offsets, strict=True):
+        taken = places[:count]
+        if len(taken):
+            files.append(file)
+            offsets.append(taken)
+            count -= len(taken)
+    return dataclasses.replace(index, files=tuple(files), offsets=tuple(offsets))

@@ -1,0 +1,1 @@
+"""Raw datasets: which files there are, and what images and labels say."""

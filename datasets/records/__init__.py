@@ -1,0 +1,1 @@
+"""TFRecords: written, checked, repaired, read."""

@@ -1,0 +1,1 @@
+"""Command lines: flags, and those of other systems."""

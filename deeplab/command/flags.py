@@ -1,0 +1,191 @@
+"""Command lines: short flags, any recipe field as `--section.field value`, and the flags of other systems.
+
+The mains share this. Dashes and underscores are alike; `aliases.toml` has what the seed systems and the official
+DeepLab call things; an unknown flag is answered with the nearest names.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deeplab.command import aliases
+from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Recipe
+
+# Flags that everyone types, by the field that they set.
+SHORT = {
+    'dataset': 'data.dataset',
+    'data_dir': 'data.data_dir',
+    'init': 'init.checkpoint',
+    'batch_size': 'train.batch_size',
+    'max_steps': 'train.max_steps',
+    'learning_rate': 'schedule.learning_rate',
+    'output_stride': 'model.output_stride',
+    'precision': 'train.precision',
+    'seed': 'train.seed',
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that knows the fields of a recipe besides its own flags."""
+
+    def __init__(self, description: str, short: Sequence[str] = tuple(SHORT)):
+        super().__init__(description=description, epilog=_field_help(), allow_abbrev=False,
+                         formatter_class=argparse.RawDescriptionHelpFormatter)
+        fields = recipes.fields()
+        for flag in short:
+            doc = fields[SHORT[flag]].metadata['doc']
+            self.add_argument(f'--{flag}', dest=SHORT[flag], metavar='X', default=argparse.SUPPRESS,
+                              help=f'{doc} ({SHORT[flag]})')
+
+    def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, dict[str, Any]]:
+        """The main's own flags, and the overrides of recipe fields by path; see `choose_recipe`.
+
+        Exits with status 2 and the nearest names where a flag is unknown.
+        """
+        table = aliases.load()
+        own, fields = _split([_underscored(a) for a in (sys.argv[1:] if argv is None else argv)], self.error)
+        command = aliases.translate(own, self._option_string_actions, self._stride_field(), self.error, table)
+        namespace, unknown = self.parse_known_args(command.own)
+        if unknown:
+            names = [*self._option_string_actions, *(f'--{name}' for name in table.flags)]
+            self.error(f'unknown argument {unknown[0]}; {recipes.nearest(unknown[0], names)}')
+        for name in [n for n in vars(namespace) if '.' in n]:
+            fields[name] = getattr(namespace, name)
+            delattr(namespace, name)
+        self._name_recipe(namespace, command)
+        for note in command.notes:
+            print(f'note: {note}', file=sys.stderr)
+        return namespace, {path: table.ours(path, value) for path, value in (command.overrides | fields).items()}
+
+    def _stride_field(self) -> str:
+        action = self._option_string_actions.get('--output_stride')
+        return action.dest if action else SHORT['output_stride']
+
+    def _name_recipe(self, namespace: argparse.Namespace, command: aliases.Translation) -> None:
+        """What a foreign command's network is; a model_dir knows its own better than the default of a dialect."""
+        if getattr(namespace, 'recipe', None):
+            return
+        namespace.recipe = command.recipe
+        model_dir = getattr(namespace, 'model_dir', None)
+        saved = model_dir and (Path(model_dir) / 'recipe.json').exists()
+        if command.recipe or saved or not command.default_recipe:
+            return
+        namespace.recipe = command.default_recipe
+        command.notes.append(f'these flags are of another system, whose default is recipe {command.default_recipe}')
+
+
+def _underscored(argument: str) -> str:
+    """--Some-flag=some-value -> --Some_flag=some-value."""
+    if not argument.startswith('--'):
+        return argument
+    flag, equals, value = argument[2:].partition('=')
+    return '--' + flag.replace('-', '_') + equals + value
+
+
+def _split(argv: Sequence[str], error) -> tuple[list[str], dict[str, str]]:
+    """Separates `--section.field value` and `--section.field=value` from everything else."""
+    own: list[str] = []
+    overrides: dict[str, str] = {}
+    arguments = iter(argv)
+    for argument in arguments:
+        flag, equals, value = argument.partition('=')
+        if not (flag.startswith('--') and '.' in flag):
+            own.append(argument)
+            continue
+        value = value if equals else next(arguments, None)
+        if value is None:
+            error(f'{flag} needs a value')
+        overrides[flag[2:]] = value
+    return own, overrides
+
+
+def _field_help() -> str:
+    lines = ['fields of a recipe, each a flag --section.field VALUE (default, meaning):']
+    for path, field in recipes.fields().items():
+        default = recipes.get(Recipe(), path)
+        lines.append(f'  --{path:<34} {str(default):<14} {field.metadata["doc"]}')
+    return '\n'.join(lines)
+
+
+def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any]) -> Recipe:
+    """The recipe of a command: the named one, else the one that model_dir was trained with, else the defaults."""
+    saved = Path(model_dir or '.') / 'recipe.json'
+    if name:
+        chosen = recipes.load(name)
+    elif model_dir and saved.exists():
+        chosen = recipes.read_json(saved)
+    else:
+        chosen = Recipe()
+    return overridden(chosen, overrides)
+
+
+def overridden(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
+    """The recipe with what `Parser.parse` found; values that are functions of the recipe are applied last."""
+    recipe = recipes.override(recipe, {path: value for path, value in overrides.items() if not callable(value)})
+    for path, value in overrides.items():
+        if callable(value):
+            recipe = recipes.override(recipe, {path: value(recipe)})
+    return recipe
+
+
+def overfitting(count: int) -> dict[str, Any]:
+    """The fields of --overfit; later ones of the command line win."""
+    if count < 1:
+        raise ValueError(f'--overfit {count}: give the number of images, at least 1')
+    return {'data.limit': count, 'data.min_scale': 1.0, 'data.max_scale': 1.0, 'data.flip': False,
+            'data.eval_split': lambda recipe: recipe.data.train_split}
+
+
+def choose_model_dir(given: str | None, named: str | None, recipe: Recipe) -> Path:
+    """--model_dir, or runs/RECIPE of a recipe that was named."""
+    if not given and not named:
+        raise ValueError('give --model_dir, a folder for checkpoints, events and recipe.json, or --recipe')
+    return Path(given or Path('runs') / recipe.name)
+
+
+def trained_parser(description: str, short: Sequence[str]) -> Parser:
+    """The parser of a main that works from trained weights: which model, and which checkpoint of it."""
+    parser = Parser(description, short)
+    parser.add_argument('--model_dir', help='a folder that train.py wrote; its recipe.json says what the model is')
+    parser.add_argument('--recipe', help='a row of deeplab/recipes, or a TOML file with one row')
+    parser.add_argument('--checkpoint', default='latest',
+                        help='latest or best of model_dir, average:N of its last N, or a path; default latest')
+    parser.add_argument('--output_stride', dest='evaluation.output_stride', metavar='X', default=argparse.SUPPRESS,
+                        help='output stride to predict with (evaluation.output_stride)')
+    return parser
+
+
+def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any]) -> Recipe:
+    """The recipe of trained weights; one named for a model_dir must describe the model that is in there."""
+    saved = Path(model_dir or '.') / 'recipe.json'
+    if not name and not (model_dir and saved.exists()):
+        raise ValueError(f'{saved} does not exist: name the --recipe that the weights were trained with' if model_dir
+                         else 'give --model_dir, or --recipe with --checkpoint')
+    chosen = choose_recipe(name, model_dir, overrides)
+    if name and model_dir and saved.exists():
+        changes = [line for line in recipes.difference(recipes.read_json(saved), chosen)
+                   if line.startswith(('model.', 'data.dataset:'))]
+        if changes:
+            raise ValueError(f'{model_dir} was trained with another model than {name}:\n  ' + '\n  '.join(changes) +
+                             '\nWithout --recipe its own is taken.')
+    return chosen
+
+
+def guarded(main) -> int:
+    """Runs a main; what a user can mend is one line, not a traceback: status 2, or 1 for a training that failed."""
+    # Here as well as in compat: `datasets` may be what imports TensorFlow first.
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    try:
+        return main()
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if type(error).__name__ != 'TrainingFailed':
+            raise
+        print(f'error: {error}', file=sys.stderr)
+        return 1

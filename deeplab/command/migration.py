@@ -1,0 +1,83 @@
+"""Writes docs/coming-from.md from deeplab/command/aliases.toml: `python -m deeplab.command.migration`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from deeplab.command import aliases
+from deeplab.command.aliases import Dialect, Flag, Table
+from deeplab.command.tonandr import KEYS
+
+PAGE = Path(__file__).parents[2] / 'docs' / 'coming-from.md'
+INTRODUCTION = """# Coming from another system
+
+Written by `python -m deeplab.command.migration` from `deeplab/command/aliases.toml`; edit that.
+
+The commands of the five systems that this project grew from, and of the official DeepLab, run here with their own
+flags: dashes and underscores are alike, values may have their spelling. What a flag becomes is a field of the recipe,
+which can be given as well, as `--field value`. A flag that has no meaning here is accepted with a line that says what
+happens instead. Without `--recipe`, flags of one system alone choose the row that has its network and its defaults.
+
+"""
+
+
+def page(table: Table) -> str:
+    """The whole document, in Markdown."""
+    return INTRODUCTION + _values(table) + ''.join(_dialect(name, dialect, table)
+                                                   for name, dialect in table.dialects.items())
+
+
+def _values(table: Table) -> str:
+    rows = [(f'`--{path}`', f'`{theirs}`', f'`{ours}`') for path, values in table.values.items()
+            for theirs, ours in values.items()]
+    return 'Names that differ:\n\n' + _table(('field', 'theirs', 'ours'), rows)
+
+
+def _dialect(name: str, dialect: Dialect, table: Table) -> str:
+    flags = [flag for flag in table.flags.values() if name in flag.of]
+    title = dialect.title if name == 'official' else f'Seed {name.removeprefix("seed")}: {dialect.title}'
+    parts = [f'\n## {title}\n\n', _table(('there', 'here'), [(f'`{theirs}`' if theirs.startswith('python') else theirs,
+                                                             ours) for theirs, ours in dialect.commands.items()])]
+    if dialect.recipe:
+        parts.append(f'\nIts flags choose recipe `{dialect.recipe}` unless they or `--recipe` name another.\n')
+    parts.append('\nWhat behaves differently:\n\n' + ''.join(f'- {line}\n' for line in dialect.better))
+    if flags:
+        parts.append('\n' + _table(('flag', 'becomes'), [(f'`--{flag.name}`', _meaning(flag)) for flag in flags]))
+    if name == 'seed004':
+        parts.append('\n' + _table(('key of the JSON', 'becomes'), [(f'`{path}`', f'`--{key.field}`' if key.field
+                                                                             else key.says)
+                                                                            for path, key in KEYS.items()]))
+    return ''.join(parts)
+
+
+def _meaning(flag: Flag) -> str:
+    """What a flag does, in words."""
+    said = [f'`--{path}`' + (f' (item {flag.item})' if flag.item is not None else '') for path in flag.field]
+    if flag.late:
+        said.append(aliases.RULES[flag.late].__doc__)
+    if flag.own:
+        said.append(f'`--{flag.own}`')
+    said += [f'`{theirs}`: recipe `{ours}`' for theirs, ours in flag.recipe.items()]
+    said += [f'`{theirs}` is `{ours}`' if ours else f'`{theirs}`: none' for theirs, ours in flag.values.items()]
+    said += [_settings(settings, 'off: ' if settings is flag.unset else '') for settings in (flag.set, flag.unset)
+             if settings]
+    if flag.says:
+        said.append(flag.says)
+    return '; '.join(said)
+
+
+def _settings(settings: Mapping, when: str) -> str:
+    return when + ', '.join(f'`--{path} {str(value).lower() if isinstance(value, bool) else value}`'
+                            for path, value in settings.items())
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return ''.join(f'| {" | ".join(row)} |\n' for row in (header, ['---'] * len(header), *rows))
+
+
+def main() -> None:
+    PAGE.write_text(page(aliases.load()), encoding='utf-8')
+    print(f'wrote {PAGE}')
+
+
+if __name__ == '__main__':
+    main()

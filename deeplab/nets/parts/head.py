@@ -1,0 +1,119 @@
+"""The head that the DeepLabs share: context module and logits.
+
+Options have the names of the released code's flags; scopes are at top level, as in the released checkpoints.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deeplab.compat import slim, tf
+from deeplab.layers.context import atrous_pyramid, image_pooling, quantized_sigmoid, xavier
+from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
+from deeplab.layers.resize import scaled_size, spatial_size
+from deeplab.nets.parts.dense_prediction_cell import dense_prediction_cell
+
+
+def takes_options_of(constructor: Callable) -> Callable[[Callable], Callable]:
+    """Decorator that writes the keyword-only options of `constructor` into the signature of a net with `**options`.
+
+    A net's signature is the schema of its options; those that nets share are written down once.
+    """
+    def decorate(net):
+        own = [p for p in inspect.signature(net).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        net.__signature__ = inspect.Signature([*own, *inspect.signature(constructor).parameters.values()])
+        return net
+    return decorate
+
+
+def head_scope():
+    """Batch-norm constants of everything behind a backbone."""
+    return slim.arg_scope([batch_norm], decay=0.9997, epsilon=1e-5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """DeepLabv3's head by its options (section 3.3), DeepLabv2's plain one, and the Dense Prediction Cell.
+
+    `atrous_rates` belong to output stride `atrous_rates_stride` and are scaled to the one in use, as the papers do: 6,
+    12, 18 at 16 are 12, 24, 36 at 8. Empty rates leave image pooling and the 1x1 branch.
+    """
+
+    atrous_rates: tuple[int, ...] = (6, 12, 18)
+    atrous_rates_stride: int = 16
+    add_image_level_feature: bool = True
+    image_pooling_crop_size: tuple[int, int] | None = None  # (height, width) in pixels; None: the whole image
+    image_pooling_stride: tuple[int, int] = (1, 1)
+    aspp_with_batch_norm: bool = True  # False: no context module, logits are the sum of a convolution for each rate
+    aspp_with_separable_conv: bool = True
+    aspp_with_concat_projection: bool = True
+    aspp_with_squeeze_and_excitation: bool = False
+    aspp_convs_filters: int = 256
+    dense_prediction_cell: str | Sequence[Mapping] | None = None  # operations, a JSON file, or a name: in place of ASPP
+    cell_filters: int = 256  # of each of its branches
+    cell_concat_filters: int = 256  # of the projection behind them
+    image_se_uses_qsigmoid: bool = False
+    logits_kernel_size: int = 1
+    use_bounded_activation: bool = False
+    dropout: float = 0.1  # after the concat projection
+
+    @property
+    def activation(self):
+        return tf.nn.relu6 if self.use_bounded_activation else tf.nn.relu
+
+    def context(self, features, output_stride: int, training: bool):
+        """`[N, h, w, channels]` -> `[N, h, w, aspp_convs_filters]` (more without the concat projection)."""
+        if not self.aspp_with_batch_norm:
+            return features
+        if self.dense_prediction_cell is not None:
+            return dense_prediction_cell(
+                features, self.dense_prediction_cell, output_stride, rates_stride=self.atrous_rates_stride,
+                filters=self.cell_filters, concat_filters=self.cell_concat_filters, training=training,
+                dropout_rate=self.dropout, image_pooling_crop_size=self.image_pooling_crop_size)
+        return self._aspp(features, output_stride, training)
+
+    def _aspp(self, features, output_stride, training):
+        pooled = self._image_feature(features, output_stride) if self.add_image_level_feature else None
+        branches = atrous_pyramid(
+            features, self.aspp_convs_filters, self._rates(output_stride),
+            separable=self.aspp_with_separable_conv, activation=self.activation)
+        gated = pooled is not None and self.aspp_with_squeeze_and_excitation
+        if pooled is not None and not gated:
+            branches = [pooled, *branches]
+        net = tf.concat(branches, 3)
+        if self.aspp_with_concat_projection:
+            net = conv2d(net, self.aspp_convs_filters, 1, scope='concat_projection', initializer=xavier(),
+                         activation=self.activation)
+            net = dropout(net, self.dropout, training=training, scope='concat_projection_dropout')
+        return net * pooled if gated else net
+
+    def logits(self, features, num_classes: int, output_stride: int):
+        """`[N, h, w, channels]` -> float32 `[N, h, w, num_classes]`, near 0 at first: the loss starts at ln C."""
+        rates = () if self.aspp_with_batch_norm else self._rates(output_stride)
+        if not rates and self.logits_kernel_size != 1:
+            raise ValueError(f'logits_kernel_size is {self.logits_kernel_size}; it must be 1 unless '
+                             'aspp_with_batch_norm is false and atrous_rates are given')
+        with tf.variable_scope('logits'):
+            return tf.add_n([
+                conv2d(features, num_classes, self.logits_kernel_size, scope=f'semantic_{i}' if i else 'semantic',
+                       rate=rate, initializer=tf.truncated_normal_initializer(stddev=0.01), normalizer=biases,
+                       activation=None)
+                for i, rate in enumerate(rates or (1,))])
+
+    def _rates(self, output_stride):
+        scaled = [rate * self.atrous_rates_stride / output_stride for rate in self.atrous_rates]
+        if any(rate < 1 or rate != int(rate) for rate in scaled):
+            raise ValueError(f'atrous_rates {list(self.atrous_rates)} for output stride {self.atrous_rates_stride} are '
+                             f'not whole at output stride {output_stride}: {scaled}')
+        return [int(rate) for rate in scaled]
+
+    def _image_feature(self, features, output_stride):
+        window = None
+        if self.image_pooling_crop_size is not None:
+            window = scaled_size(self.image_pooling_crop_size, 1 / output_stride)
+            # An image smaller than the crop that the pooling was made for is pooled as a whole.
+            window = [min(side, size) if isinstance(size, int) else side
+                      for side, size in zip(window, spatial_size(features), strict=True)]
+        gate = quantized_sigmoid if self.image_se_uses_qsigmoid else tf.nn.sigmoid
+        return image_pooling(features, self.aspp_convs_filters, window=window, stride=self.image_pooling_stride,
+                             gate=gate if self.aspp_with_squeeze_and_excitation else None)

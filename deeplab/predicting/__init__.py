@@ -1,0 +1,1 @@
+"""Any image to classes: one path for evaluation, inference and export."""

@@ -1,0 +1,1 @@
+"""What a run is: recipes as data, and their schema. No TensorFlow."""

@@ -1,0 +1,184 @@
+"""A recipe: everything that decides a number, as data. Imports no TensorFlow.
+
+A published row is a table in a TOML file beside this one; its fields are the dataclasses of `schema`. Any field can be
+overridden by its path (`train.max_steps`), every value is checked against the field's type, and an unknown path is
+answered with the nearest names.
+"""
+
+import dataclasses
+import difflib
+import functools
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from deeplab.recipes.schema import Recipe
+
+RECIPES = Path(__file__).parent
+# Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
+INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps'}
+
+
+@functools.cache  # every field of every row asks for them
+def fields(section: type = Recipe, prefix: str = '') -> Mapping[str, dataclasses.Field]:
+    """Every field of a recipe by its path, in order: {'data.dataset': Field, ...}."""
+    found = {}
+    for field in dataclasses.fields(section):
+        if dataclasses.is_dataclass(field.type):
+            found.update(fields(field.type, f'{prefix}{field.name}.'))
+        else:
+            found[prefix + field.name] = field
+    return types.MappingProxyType(found)
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The choices for an error message, the likeliest first when the word is nearly one of them."""
+    choices = list(choices)
+    close = difflib.get_close_matches(word, choices, n=3, cutoff=0.5)
+    return f'did you mean {" or ".join(close)}?' if close else f'choices: {", ".join(choices)}'
+
+
+def get(recipe: Recipe, path: str) -> Any:
+    value: Any = recipe
+    for name in path.split('.'):
+        value = getattr(value, name)
+    return value
+
+
+def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with fields replaced by path; values may be strings, as from a command line.
+
+    A path below a dictionary field sets one entry: {'model.options.atrous_rates': '[6, 12, 18]'}.
+    """
+    for path, value in changes.items():
+        recipe = _replace(recipe, path, value)
+    return recipe
+
+
+def _replace(recipe: Recipe, path: str, value: Any) -> Recipe:
+    known = fields()
+    entry = next((p for p in known if known[p].type is dict and path.startswith(p + '.')), None)
+    if entry:
+        return _replace(recipe, entry, get(recipe, entry) | {path.removeprefix(entry + '.'): _parse(value)})
+    if path not in known:
+        raise ValueError(f'unknown recipe field {path!r}; {nearest(path, known)}')
+    value = _coerce(known[path].type, value, path)
+    if value and path in INSTEAD_OF:
+        recipe = _replace(recipe, INSTEAD_OF[path], 0)
+    section, _, name = path.rpartition('.')
+    if not section:
+        return dataclasses.replace(recipe, **{name: value})
+    return dataclasses.replace(recipe, **{section: dataclasses.replace(getattr(recipe, section), **{name: value})})
+
+
+def _parse(value: Any) -> Any:
+    """A command-line string as the TOML value it reads like, or itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tomllib.loads(f'value = {value}')['value']
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _coerce(kind: Any, value: Any, path: str) -> Any:
+    """The value as the field's type, or a ValueError that names field, value and type."""
+    if isinstance(kind, types.UnionType):  # only `X | None` occurs
+        return None if value in (None, 'none') else _coerce(kind.__args__[0], value, path)
+    if kind is str:
+        if isinstance(value, str):
+            return value
+    elif typing.get_origin(kind) is tuple:
+        text = value if not isinstance(value, str) or value.lstrip().startswith('[') else f'[{value}]'
+        items = _parse(text)
+        if isinstance(items, list | tuple):
+            return tuple(_coerce(kind.__args__[0], item, path) for item in items)
+    else:
+        parsed = _parse(value)
+        if kind is float and type(parsed) in (int, float):
+            return float(parsed)
+        if type(parsed) is kind:
+            return parsed
+    raise ValueError(f'{path} = {value!r} is not a {getattr(kind, "__name__", kind)}')
+
+
+def from_dict(values: Mapping[str, Any], base: Recipe | None = None) -> Recipe:
+    """A recipe from nested tables, as TOML and `recipe.json` hold them."""
+    return override(base or Recipe(), _flatten(values))
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    known = fields()
+    flat = {}
+    for name, value in values.items():
+        path = prefix + name
+        if isinstance(value, Mapping) and not (path in known and known[path].type is dict):
+            flat.update(_flatten(value, path + '.'))
+        else:
+            flat[path] = value
+    return flat
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def read_json(path: Path) -> Recipe:
+    """The recipe that a run recorded in its model_dir."""
+    try:
+        return from_dict(json.loads(path.read_text(encoding='utf8')))
+    except (json.JSONDecodeError, ValueError) as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def write_json(recipe: Recipe, path: Path) -> None:
+    """Records a recipe; written aside and renamed, so that the old file or the new one is there at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + '.tmp')
+    aside.write_text(json.dumps(to_dict(recipe), indent=2) + '\n', encoding='utf8')
+    aside.replace(path)
+
+
+def difference(old: Recipe, new: Recipe) -> list[str]:
+    """The fields that decide the weights and differ, a line each: `train.batch_size: 16 -> 8`."""
+    return [f'{path}: {get(old, path)!r} -> {get(new, path)!r}' for path, field in fields().items()
+            if not field.metadata['free'] and get(old, path) != get(new, path)]
+
+
+def table(folder: Path = RECIPES) -> dict[str, Recipe]:
+    """All recipes of a folder by name; each file has `[common]` for what its `[rows.NAME]` share."""
+    rows: dict[str, Recipe] = {}
+    for path in sorted(folder.glob('*.toml')):
+        for row in _read(path):
+            if row.name in rows:
+                raise ValueError(f'{path}: recipe {row.name!r} is also in another file of {folder}')
+            rows[row.name] = row
+    return rows
+
+
+def _read(path: Path) -> list[Recipe]:
+    try:
+        content = tomllib.loads(path.read_text(encoding='utf8'))
+        if unknown := set(content) - {'common', 'rows'}:
+            raise ValueError(f'unknown table {sorted(unknown)[0]!r}; a recipe file has [common] and [rows.NAME]')
+        common = from_dict(content.get('common', {}))
+        return [from_dict({'name': name} | row, common) for name, row in content.get('rows', {}).items()]
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def load(name: str) -> Recipe:
+    """The recipe of that name, or the only row of a TOML file given by its path."""
+    if name.endswith('.toml'):
+        rows = _read(Path(name))
+        if len(rows) != 1:
+            raise ValueError(f'{name} has {len(rows)} rows; a recipe given as a file has exactly one')
+        return rows[0]
+    rows = table()
+    if name not in rows:
+        raise ValueError(f'unknown recipe {name!r}; {nearest(name, rows)}')
+    return rows[name]

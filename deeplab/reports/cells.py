@@ -1,0 +1,68 @@
+"""What the table and the page show of a result: each cell is worded here. Imports no TensorFlow."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from deeplab.recipes import protocol
+from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Recipe
+from deeplab.reports import differences
+
+
+class Cells(NamedTuple):
+    """One result."""
+
+    recipe: str
+    status: str
+    data: str
+    protocol: str
+    expected: str
+    measured: str
+    pixel_accuracy: str
+    steps: str
+    commit: str
+
+
+def cells(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> Cells:
+    """The cells of a result as evaluate.py wrote it; `known` are the recipes by name."""
+    name = result['recipe']['name']
+    row = row_of(result, known)
+    return Cells(
+        recipe=name,
+        status=row.status if name in known else '',
+        data=f'{result["data"]["dataset"]} {result["data"]["split"]}, {result["data"]["num_images"]} images',
+        protocol=protocol.text(result['protocol'])
+        + ('' if result['precision'] == 'float32' else f', {result["precision"]}'),
+        expected=_expected(result, row),
+        measured=f'{result["scores"]["mean_iou"]:.2f}',
+        pixel_accuracy=f'{result["scores"]["pixel_accuracy"]:.2f}',
+        steps=_steps(result, row),
+        commit=(result['git']['commit'] or '')[:7] + ('+' if result['git']['dirty'] else ''))
+
+
+def row_of(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> Recipe:
+    """The row of the result's name as it is now, which says what was shown of it, or the recipe inside the result."""
+    row = known.get(result['recipe']['name'])
+    return differences.in_steps(row) if row else recipes.from_dict(result['recipe'])
+
+
+def _expected(result: Mapping[str, Any], row: Recipe) -> str:
+    """The row's figure, and where it isn't of the same images of which it is."""
+    expected, data = row.expected, row.data
+    if expected.mean_iou is None:
+        return ''
+    figure = f'{expected.mean_iou:.2f}'
+    if differences.same_images(result, row):
+        return figure
+    if data.dataset != result['data']['dataset']:
+        return f'{figure} on {data.dataset} {data.eval_split}'
+    if data.eval_split != result['data']['split']:
+        return f'{figure} on {data.eval_split}'
+    return f'{figure} on {expected.num_images} images'
+
+
+def _steps(result: Mapping[str, Any], row: Recipe) -> str:
+    step, wanted = result['checkpoint']['global_step'], row.train.max_steps
+    if not step:
+        return 'released weights'
+    return f'{step} of {wanted} steps' if wanted not in (0, step) else f'{step} steps'

@@ -1,0 +1,248 @@
+"""What an evaluation measured: its table, its JSON, and whether it is the number that the recipe promises.
+
+Numbers in a result are percent, as papers print them.
+"""
+
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from datasets.row import Dataset
+from deeplab import metrics
+from deeplab.compat import tensorflow
+from deeplab.recipes import protocol
+from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Recipe
+from deeplab.reports.differences import in_steps
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_CLASS = 0.99  # a larger share of the predictions in one class is worth a warning
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One evaluation; `confusion_matrix` is int64 [C,C], rows the truth, and `trimap` has one for each width.
+
+    `averaged` names the checkpoints whose mean was evaluated, if it was one.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    output_stride: int
+    confusion_matrix: np.ndarray
+    num_images: int
+    list_sha256: str | None
+    checkpoint: str
+    checkpoint_sha256: str
+    global_step: int | None
+    gpus: tuple[str, ...]
+    seconds: float
+    trimap: Mapping[int, np.ndarray] = field(default_factory=dict)
+    averaged: tuple[str, ...] = ()
+
+    @cached_property
+    def scores(self) -> metrics.Scores:
+        return metrics.scores(self.confusion_matrix, self.recipe.evaluation.absent)
+
+    @property
+    def truth_share(self) -> np.ndarray:
+        return self.confusion_matrix.sum(1) / self.confusion_matrix.sum()
+
+    @property
+    def predicted_share(self) -> np.ndarray:
+        return self.confusion_matrix.sum(0) / self.confusion_matrix.sum()
+
+    @property
+    def name(self) -> str:
+        """A file name without its suffix: recipe, split, and the step or the begin of the checkpoint's hash."""
+        which = self.checkpoint_sha256[:8] if self.global_step is None else self.global_step
+        return re.sub(r'[^\w.-]+', '_', f'{self.recipe.name}-{self.recipe.data.eval_split}-{which}')
+
+
+def table(measured: Measurement) -> str:
+    """Per-class IoU and pixel shares, then the scores, as text."""
+    width = max(map(len, (*measured.dataset.class_names, 'frequency-weighted IoU')))
+    lines = [f'{"class":<{width}}  {"IoU %":>7}  {"pixels %":>8}  {"predicted %":>11}']
+    for name, iou, truth, predicted in zip(measured.dataset.class_names, measured.scores.per_class_iou,
+                                           measured.truth_share, measured.predicted_share, strict=True):
+        shown = '-' if math.isnan(iou) else f'{100 * iou:.2f}'
+        lines.append(f'{name:<{width}}  {shown:>7}  {100 * truth:>8.2f}  {100 * predicted:>11.2f}')
+    found = measured.scores
+    for name, value in (('mean IoU', found.mean_iou), ('pixel accuracy', found.pixel_accuracy),
+                        ('mean class accuracy', found.mean_class_accuracy),
+                        ('frequency-weighted IoU', found.frequency_weighted_iou)):
+        lines.append(f'{name:<{width}}  {100 * value:>7.2f}')
+    return '\n'.join(lines)
+
+
+def warnings(measured: Measurement) -> Iterator[str]:
+    """What usually means that something is wrong with the model or the labels."""
+    for name, iou, truth, predicted in zip(measured.dataset.class_names, measured.scores.per_class_iou,
+                                           measured.truth_share, measured.predicted_share, strict=True):
+        if iou == 0:
+            why = 'is predicted but not in the truth' if truth == 0 else 'is never right'
+            yield f'class {name} has IoU 0: it {why}'
+        if predicted > ONE_CLASS:
+            yield f'{100 * predicted:.2f} % of the predictions are {name}'
+
+
+def line(measured: Measurement) -> str:
+    """The scores on one line."""
+    return (f'mean IoU {100 * measured.scores.mean_iou:.2f}, pixel accuracy '
+            f'{100 * measured.scores.pixel_accuracy:.2f} on {measured.num_images} images')
+
+
+def require_expected(recipe: Recipe, num_images: int) -> None:
+    """ValueError unless the recipe expects a figure of a set of so many images."""
+    expected = recipe.expected
+    if expected.mean_iou is None:
+        raise ValueError(f'recipe {recipe.name} has no expected.mean_iou to check against')
+    if expected.num_images not in (None, num_images):
+        raise ValueError(f'recipe {recipe.name} expects {expected.mean_iou} on {expected.num_images} images; split '
+                         f'{recipe.data.eval_split} has {num_images}: they can\'t be compared')
+
+
+def check(measured: Measurement) -> tuple[bool, list[str]]:
+    """Compares with the recipe's expected figures: whether all are inside the tolerance, and a line for each."""
+    require_expected(measured.recipe, measured.num_images)
+    expected = measured.recipe.expected
+    passed, lines = True, []
+    for name, found in (('mean_iou', measured.scores.mean_iou), ('pixel_accuracy', measured.scores.pixel_accuracy)):
+        wanted = getattr(expected, name)
+        if wanted is not None:
+            inside = abs(100 * found - wanted) <= expected.tolerance
+            passed = passed and inside
+            lines.append(f'check {name}: measured {100 * found:.4f}, expected {wanted} +- {expected.tolerance}: '
+                         f'{"ok" if inside else "OUTSIDE"}')
+    return passed, lines
+
+
+def to_dict(measured: Measurement) -> dict[str, Any]:
+    """The result as it is written."""
+    evaluation = measured.recipe.evaluation
+    found = measured.scores
+    return {
+        'name': measured.name,
+        'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+        'scores': {
+            'unit': 'percent', 'mean_iou': 100 * found.mean_iou, 'pixel_accuracy': 100 * found.pixel_accuracy,
+            'mean_class_accuracy': 100 * found.mean_class_accuracy,
+            'frequency_weighted_iou': 100 * found.frequency_weighted_iou,
+        },
+        'per_class_iou': {name: None if math.isnan(iou) else 100 * iou for name, iou in
+                          zip(measured.dataset.class_names, found.per_class_iou, strict=True)},
+        'categories': _categories(measured),
+        'trimap': _trimap(measured),
+        'data': {'dataset': measured.dataset.name, 'split': measured.recipe.data.eval_split,
+                 'num_images': measured.num_images, 'list_sha256': measured.list_sha256,
+                 'ignore_label': measured.dataset.ignore_label},
+        'protocol': protocol.describe(evaluation, measured.output_stride),
+        'checkpoint': {'path': measured.checkpoint, 'sha256': measured.checkpoint_sha256,
+                       'global_step': measured.global_step, 'mean_of': list(measured.averaged)},
+        'training': _training(measured),
+        'precision': measured.recipe.train.precision,
+        'seconds': round(measured.seconds, 1),
+        'git': _git(),
+        'versions': {'python': platform.python_version(), 'tensorflow': tensorflow.__version__,
+                     'tf-slim': importlib.metadata.version('tf-slim'), 'numpy': np.__version__,
+                     'pillow': PIL.__version__},
+        'hardware': {'cpu': _cpu_model(), 'cores': os.cpu_count(), 'gpus': list(measured.gpus)},
+        'recipe': recipes.to_dict(measured.recipe),
+        'confusion_matrix': measured.confusion_matrix.tolist(),
+    }
+
+
+def _categories(measured: Measurement) -> dict[str, Any] | None:
+    """IoU of the dataset's categories, where its row has them: Cityscapes' "IoU category"."""
+    names = measured.dataset.categories
+    if not names:
+        return None
+    groups = tuple(dict.fromkeys(names))
+    matrix = metrics.joined(measured.confusion_matrix, tuple(groups.index(name) for name in names))
+    found = metrics.scores(matrix, measured.recipe.evaluation.absent)
+    return {'mean_iou': 100 * found.mean_iou,
+            'iou': {name: None if math.isnan(iou) else 100 * iou
+                    for name, iou in zip(groups, found.per_class_iou, strict=True)}}
+
+
+def _trimap(measured: Measurement) -> dict[str, Any] | None:
+    """Scores of the pixels near boundaries alone, by width in pixels."""
+    if not measured.trimap:
+        return None
+    evaluation = measured.recipe.evaluation
+    found = {width: metrics.scores(matrix, evaluation.absent) if matrix.any() else None
+             for width, matrix in measured.trimap.items()}
+    return {'around': evaluation.trimap_around, 'widths': {
+        str(width): {'pixels': int(measured.trimap[width].sum()), 'mean_iou': 100 * scores.mean_iou,
+                     'pixel_accuracy': 100 * scores.pixel_accuracy} if scores else {'pixels': 0}
+        for width, scores in found.items()}}
+
+
+def _training(measured: Measurement) -> dict[str, Any]:
+    """How far the weights were trained, and in what the run differs from the row of its name."""
+    row = recipes.table().get(measured.recipe.name)
+    row = in_steps(row) if row else None
+    differences = recipes.difference(row, measured.recipe) if row else []
+    if measured.recipe.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
+        differences = [line for line in differences if not line.startswith('loss.label_weights')]
+    return {'steps': measured.global_step, 'recipe_steps': row.train.max_steps if row else None,
+            'differs_from_recipe': differences}
+
+
+def _git() -> dict[str, Any]:
+    """Commit of this project and whether files differ from it; None outside a repository."""
+    def ask(*arguments: str) -> str:
+        return subprocess.run(['git', '-C', str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout
+
+    try:
+        return {'commit': ask('rev-parse', 'HEAD').strip(), 'dirty': bool(ask('status', '--porcelain').strip())}
+    except (OSError, subprocess.CalledProcessError):
+        return {'commit': None, 'dirty': None}
+
+
+def _cpu_model() -> str:
+    if sys.platform == 'linux':
+        named = re.search(r'^model name\s*: (.*)$', Path('/proc/cpuinfo').read_text(encoding='utf8'), re.MULTILINE)
+        if named:
+            return named[1]
+    return platform.processor() or platform.machine()
+
+
+def write(measured: Measurement, path: Path) -> Path:
+    """Writes the JSON aside and renames it; where `path` exists a number is added, because no result is overwritten."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    free = next(p for p in _numbered(path) if not p.exists())
+    aside = free.with_name(f'{free.name}.{os.getpid()}.tmp')
+    aside.write_text(_dump(to_dict(measured)), encoding='utf8')
+    aside.replace(free)
+    return free
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    number = 2
+    while True:
+        yield path.with_name(f'{path.stem}-{number}{path.suffix}')
+        number += 1
+
+
+def _dump(record: dict[str, Any]) -> str:
+    """Indented JSON with a line per row of the confusion matrix."""
+    rows = record['confusion_matrix']
+    text = json.dumps(record | {'confusion_matrix': []}, indent=2)
+    matrix = ',\n'.join(f'    {json.dumps(row)}' for row in rows)
+    return text.replace('"confusion_matrix": []', f'"confusion_matrix": [\n{matrix}\n  ]') + '\n'

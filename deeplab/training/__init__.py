@@ -1,0 +1,1 @@
+"""Training: the Estimator, its input, its hooks, its model_dir."""

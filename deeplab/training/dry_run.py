@@ -1,0 +1,170 @@
+"""What a recipe costs on this machine, and what it lacks: two steps and one evaluation image, nothing kept."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+
+from console.memory import peak_bytes
+from console.progress import duration
+from deeplab.compat import tf
+from deeplab.layers.scope import model_scope
+from deeplab.model_fn import MODES, model_fn
+from deeplab.predicting import forward
+from deeplab.recipes import epochs
+from deeplab.run import Run
+from deeplab.training import train
+from deeplab.training.devices import session_config
+from pretrained import released
+
+# Operation -> the dimensions of its kernel that each value of the output (of the input, where it is transposed) costs.
+KERNELS = {'Conv2D': (0, 1, 2), 'DepthwiseConv2dNative': (0, 1), 'Conv2DBackpropInput': (0, 1, 2), 'MatMul': (0,)}
+STEPS = 2  # timed, after one that pays for start-up
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Parameters count moving statistics; multiply-adds are those of one image at the crop's size."""
+
+    parameters: int
+    trainable: int
+    multiply_adds: int
+    step_seconds: float
+    evaluation_seconds: float  # an image
+    memory_bytes: int  # by which a training step makes the process larger
+
+
+def dry_run(run: Run) -> tuple[list[str], list[str]]:
+    """Lines about the recipe's cost, and about what is missing on disk.
+
+    Runs on drawn images where the records are missing: their values decide no time, nor does the place in a schedule.
+    """
+    missing = list(_missing(run))
+    num_images = _train_images(run)
+    recipe = epochs.in_steps(run.recipe, num_images or 1, run.images_per_step)
+    cost = measure(dataclasses.replace(run, recipe=recipe))
+    height, width = recipe.data.crop_size
+    lines = [
+        f'parameters          {cost.parameters:,} ({cost.trainable:,} trainable)' + _expected(run, cost),
+        f'multiply-adds       {cost.multiply_adds / 1e9:.2f} G for an image of {height} x {width}',
+        f'training memory     {cost.memory_bytes / 2**20:,.0f} MiB for {run.images_per_step} images a step',
+        f'training            {cost.step_seconds:.2f} s a step, {run.images_per_step / cost.step_seconds:.1f} '
+        f'images/s',
+        f'evaluation          {cost.evaluation_seconds:.2f} s an image of that size']
+    if run.recipe.train.epochs and not num_images:
+        missing.append(f'the size of split {recipe.data.train_split}: {run.dataset.name} has no such split and '
+                       f'data.data_dir {recipe.data.data_dir or "(not given)"} no records of it, so that '
+                       f'{run.recipe.train.epochs:g} epochs are an unknown number of steps; write the '
+                       f'records, or give --max_steps')
+    else:
+        steps = recipe.train.max_steps
+        lines.append(f'the whole recipe    {steps} steps: about {duration(steps * cost.step_seconds)} on this machine, '
+                     f'without evaluations')
+    return lines, missing
+
+
+def _train_images(run: Run) -> int | None:
+    """How many images an epoch has: those of the records, or while there are none as many as the dataset's row says."""
+    data = run.recipe.data
+    try:
+        return train.index_split(run, data.train_split).num_examples
+    except (ValueError, OSError):  # _missing says what is wrong with them
+        split = run.dataset.splits.get(data.train_split)
+        return min(split.num_images, data.limit or split.num_images) if split else None
+
+
+def _expected(run: Run, cost: Cost) -> str:
+    wanted = run.recipe.expected.params
+    return f'; the recipe expects {wanted:,}' if wanted and wanted not in (cost.parameters, cost.trainable) else ''
+
+
+def measure(run: Run) -> Cost:
+    """Builds the training and the evaluation graph and times them on drawn images."""
+    plain = dataclasses.replace(run, recipe=dataclasses.replace(
+        run.recipe, init=dataclasses.replace(run.recipe.init, checkpoint='')))
+    before = peak_bytes()
+    parameters, trainable, step_seconds = _train(plain)
+    after = peak_bytes()
+    return Cost(parameters, trainable, _one_view(plain), step_seconds, _evaluate(plain), after - before)
+
+
+def _train(run: Run) -> tuple[int, int, float]:
+    recipe = run.recipe
+    size = [run.images_per_step, *recipe.data.crop_size]
+    with tf.Graph().as_default():
+        step = tf.train.get_or_create_global_step()
+        first = step * run.images_per_step
+        features = {'image': _images(size), 'filename': tf.fill(size[:1], 'drawn'),
+                    'number': first + tf.range(size[0], dtype=tf.int64)}
+        labels = tf.random.uniform(size, 0, run.num_classes, tf.int32)
+        spec = model_fn(features, labels, MODES.TRAIN, {'run': run})
+        with tf.Session(config=session_config(recipe.train.precision)) as session:
+            session.run(tf.global_variables_initializer())
+            seconds = _time(lambda: session.run(spec.train_op))
+        counts = [sum(math.prod(v.shape.as_list()) for v in variables)
+                  for variables in (tf.model_variables(), tf.trainable_variables())]
+    return *counts, seconds
+
+
+def _evaluate(run: Run) -> float:
+    size = [1, *run.recipe.data.crop_size]
+    with tf.Graph().as_default():
+        spec = model_fn({'image': _images(size)}, None, MODES.PREDICT, {'run': run})
+        with tf.Session(config=session_config(run.recipe.train.precision)) as session:
+            session.run(tf.global_variables_initializer())
+            return _time(lambda: session.run(spec.predictions['classes']))
+
+
+def _one_view(run: Run) -> int:
+    """Multiply-adds of the net alone, without scales, mirroring or tiles."""
+    with tf.Graph().as_default() as graph, model_scope(training=False):
+        forward.outputs(run, tf.placeholder(tf.float32, [1, *run.recipe.data.crop_size, 3]), (), training=False,
+                        output_stride=run.recipe.model.output_stride)
+        return multiply_adds(graph)
+
+
+def multiply_adds(graph: tf.Graph) -> int:
+    """Those of a graph's convolutions and matrix products; everything else is small beside them.
+
+    Raises:
+      ValueError: a convolution's size isn't static.
+    """
+    total = 0
+    for op in graph.get_operations():
+        if op.type not in KERNELS:
+            continue
+        kernel = op.inputs[1].shape.as_list()
+        # A transposed convolution multiplies each of its inputs by the whole kernel.
+        made = op.inputs[2] if op.type == 'Conv2DBackpropInput' else op.outputs[0]
+        if None in made.shape.as_list():
+            raise ValueError(f'the size of {op.name} is not static')
+        total += math.prod(made.shape.as_list()) * math.prod(kernel[d] for d in KERNELS[op.type])
+    return total
+
+
+def _images(size: list[int]) -> tf.Tensor:
+    return tf.random.uniform([*size, 3], 0, 255)
+
+
+def _time(act: Callable[[], object]) -> float:
+    """Seconds of one of STEPS calls, after a first one."""
+    act()
+    start = time.monotonic()
+    for _ in range(STEPS):
+        act()
+    return (time.monotonic() - start) / STEPS
+
+
+def _missing(run: Run) -> Iterator[str]:
+    """What the recipe needs and isn't there, with the next step."""
+    recipe = run.recipe
+    for split in (recipe.data.train_split, recipe.data.eval_split):
+        try:
+            train.index_split(run, split)
+        except (ValueError, OSError) as error:
+            yield f'split {split}: {error}'
+    if recipe.init.checkpoint:
+        try:
+            released.locate(recipe.init.checkpoint)
+        except ValueError as error:
+            yield f'init.checkpoint: {error}'

@@ -1,0 +1,225 @@
+"""What surrounds a training step: checkpoints, the console line, stopping on a signal, naming the batch of a NaN.
+
+`model_fn` leaves the tensors that hooks watch in the collections below, because under a distribution strategy it runs
+once per replica while a hook exists once.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from console.progress import duration
+from deeplab.compat import tf
+
+# Collections: one tensor per replica.
+FILENAMES = 'deeplab/filenames'
+LOSS = 'deeplab/loss'
+LEARNING_RATE = 'deeplab/learning_rate'
+STEP = 'deeplab/step'  # the global step that a batch belongs to, known exactly from its example numbers
+
+
+class TrainingFailed(RuntimeError):
+    """Training can't go on; the message says where and what to do."""
+
+
+class StopSignal:
+    """Notes SIGTERM and SIGINT, so that training ends after the current step; a second signal ends at once."""
+
+    def __init__(self):
+        self.number = 0
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame) -> None:
+        if self.number:
+            os._exit(128 + number)
+        self.number = number
+        print(f'\nsignal {number}: writing a checkpoint, then stopping (once more: stop at once)', file=sys.stderr,
+              flush=True)
+
+    @property
+    def exit_status(self) -> int:
+        """143 after SIGTERM, 130 after SIGINT, 0 without a signal."""
+        return 128 + self.number if self.number else 0
+
+
+class StopOnSignal(tf.train.SessionRunHook):
+    """Ends training after the current step when a signal was noted."""
+
+    def __init__(self, stop: StopSignal):
+        self._stop = stop
+
+    def after_run(self, run_context, run_values):
+        if self._stop.number:
+            run_context.request_stop()
+
+
+class StopEarly(tf.train.SessionRunHook):
+    """Ends training after the current step when `is_enough` says so; must stand after the saver, which evaluates."""
+
+    def __init__(self, is_enough: Callable[[], bool]):
+        self._is_enough = is_enough
+
+    def after_run(self, run_context, run_values):
+        if self._is_enough():
+            run_context.request_stop()
+
+
+class StopOnNan(tf.train.SessionRunHook):
+    """Raises TrainingFailed at a non-finite loss, naming the images of that batch; must stand before the saver."""
+
+    def begin(self):
+        self._watched = {'loss': tf.get_collection(LOSS), 'files': tf.get_collection(FILENAMES),
+                         'learning_rate': tf.get_collection(LEARNING_RATE)[0], 'step': tf.get_collection(STEP)[0]}
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._watched)
+
+    def after_run(self, run_context, run_values):
+        seen = run_values.results
+        if np.all(np.isfinite(seen['loss'])):
+            return
+        files = [name.decode(errors='replace') for batch in seen['files'] for name in batch]
+        raise TrainingFailed(
+            f'the loss is {seen["loss"]} at step {seen["step"]} (learning rate {seen["learning_rate"]:g}); the batch '
+            f'was: {", ".join(files)}. No checkpoint of this step was written. Lower schedule.learning_rate, set '
+            f'optimizer.clip_norm, or look at these files; starting again resumes from the last checkpoint.')
+
+
+class Saver(tf.train.CheckpointSaverHook):
+    """Writes checkpoints every so many steps and seconds, so that a kill at any moment leaves a usable one.
+
+    Beyond Estimator's own: the step just restored isn't written again (stock code truncates the file that `checkpoint`
+    points at), non-finite weights are never written, files are flushed to the disk, and after a signal no evaluation
+    follows the last save.
+    """
+
+    def __init__(self, model_dir: str, save_steps: int, save_secs: int, stop: StopSignal):
+        super().__init__(model_dir, save_steps=save_steps or None, save_secs=None if save_steps else save_secs or 10**9,
+                         save_graph_def=False)
+        self._clock = tf.train.SecondOrStepTimer(every_secs=save_secs) if save_secs and save_steps else None
+        self._stop = stop
+
+    def begin(self):
+        super().begin()
+        variables = [v for v in tf.global_variables() if v.dtype.is_floating]
+        self._names = [v.op.name for v in variables]
+        self._finite = [tf.reduce_all(tf.is_finite(v)) for v in variables]
+
+    def after_create_session(self, session, coord):
+        step = session.run(self._global_step_tensor)
+        self._summary_writer.add_graph(tf.get_default_graph())
+        if self._saved(step):
+            # Estimator's evaluation listener waits for this first call, and does nothing in it.
+            for listener in self._listeners:
+                listener.after_save(session, step)
+        else:
+            self._save(session, step)
+        self._timer.update_last_triggered_step(step)
+        if self._clock:
+            self._clock.update_last_triggered_step(step)
+
+    def after_run(self, run_context, run_values):
+        super().after_run(run_context, run_values)
+        step = run_values.results + 1
+        if self._clock and self._clock.should_trigger_for_step(step):
+            step = run_context.session.run(self._global_step_tensor)
+            self._clock.update_last_triggered_step(step)
+            if step != self._timer.last_triggered_step():
+                self._timer.update_last_triggered_step(step)
+                if self._save(run_context.session, step):
+                    run_context.request_stop()
+
+    def end(self, session):
+        step = session.run(self._global_step_tensor)
+        if self._stop.number:
+            if not self._saved(step):
+                self._write(session, step)
+        else:
+            super().end(session)
+
+    def _saved(self, step: int) -> bool:
+        latest = tf.train.latest_checkpoint(self._checkpoint_dir)
+        return latest is not None and Path(latest).name == f'model.ckpt-{step}'
+
+    def _save(self, session, step):
+        for listener in self._listeners:
+            listener.before_save(session, step)
+        self._write(session, step)
+        return any([listener.after_save(session, step) for listener in self._listeners])
+
+    def _write(self, session, step) -> None:
+        bad = [name for name, finite in zip(self._names, session.run(self._finite), strict=True) if not finite]
+        if bad:
+            raise TrainingFailed(f'{len(bad)} variables are not finite at step {step}, such as {bad[0]}; no checkpoint '
+                                 f'was written. Starting again resumes from the last one; lower the learning rate.')
+        path = self._get_saver().save(session, self._save_path, global_step=step, write_meta_graph=False)
+        _flush(Path(path))
+
+
+def _flush(prefix: Path) -> None:
+    """Waits until a checkpoint's files and their folder are on the disk."""
+    for path in [*prefix.parent.glob(prefix.name + '.*'), prefix.parent]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+class Console(tf.train.SessionRunHook):
+    """A live line (step, loss, learning rate, images/s, ETA); plain lines when the output is not a terminal.
+
+    Writes images/s to TensorBoard too. The rate is that of the steps alone; the ETA counts evaluations and checkpoints
+    as they came. Must stand before the saver, which evaluates.
+    """
+
+    def __init__(self, model_dir: str, every: int, max_steps: int, images_per_step: int, stream=None,
+                 clock=time.monotonic):
+        self._model_dir, self._every, self._max_steps = model_dir, every, max_steps
+        self._images_per_step = images_per_step
+        self._stream = stream or sys.stderr
+        self._clock = clock
+
+    def begin(self):
+        self._fetches = {'step': tf.get_collection(STEP)[0], 'loss': tf.get_collection(LOSS),
+                         'learning_rate': tf.get_collection(LEARNING_RATE)[0]}
+        self._first = None  # (steps done, time) after the first step, which pays for start-up
+        self._steps, self._seconds = 0, 0.0  # since the last line
+
+    def before_run(self, run_context):
+        self._begun = self._clock()
+        return tf.train.SessionRunArgs(self._fetches)
+
+    def after_run(self, run_context, run_values):
+        now, done = self._clock(), int(run_values.results['step']) + 1
+        if self._first is None:
+            self._first = (done, now)
+            return
+        self._steps += 1
+        self._seconds += now - self._begun
+        if self._steps >= self._every or done >= self._max_steps:
+            self._report(done, now, run_values.results)
+            self._steps, self._seconds = 0, 0.0
+
+    def _report(self, done: int, now: float, seen: dict) -> None:
+        rate = self._steps * self._images_per_step / max(self._seconds, 1e-9)
+        first, begun = self._first
+        left = (self._max_steps - done) * (now - begun) / (done - first)
+        line = (f'step {done}/{self._max_steps}  loss {np.mean(seen["loss"]):.4f}  lr {seen["learning_rate"]:.2e}  '
+                f'{rate:.1f} images/s  ETA {duration(left)}')
+        self._stream.write(f'\r{line}\x1b[K' if self._stream.isatty() else line + '\n')
+        self._stream.flush()
+        tf.summary.FileWriterCache.get(self._model_dir).add_summary(
+            tf.Summary(value=[tf.Summary.Value(tag='images_per_second', simple_value=rate)]), done)
+
+    def end(self, session):
+        if self._stream.isatty():
+            self._stream.write('\n')

@@ -1,0 +1,250 @@
+"""Trains a Run with `tf.estimator.train_and_evaluate`, after everything that can be checked beforehand was checked."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from console.progress import Progress
+from datasets import input_fn
+from datasets.input import subset
+from datasets.records import class_weights
+from deeplab import optimizer
+from deeplab.compat import estimator, tensorflow, tf
+from deeplab.layers.scope import model_scope
+from deeplab.model_fn import MODES, WarmStart, model_fn
+from deeplab.predicting import forward
+from deeplab.recipes import epochs
+from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH
+from deeplab.run import Run
+from deeplab.training import corrupt, eval_hooks, hooks
+from deeplab.training.devices import is_chief, session_config, worker
+from deeplab.training.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
+from pretrained import fitting, released, restore
+
+
+def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None = None,
+          allow_recipe_change: bool = False) -> int:
+    """Trains until `train.max_steps`, from the newest checkpoint of model_dir if there is one.
+
+    Returns:
+      0 when the run is complete, 143 or 130 when SIGTERM or SIGINT ended it (a checkpoint of the last step is written).
+
+    Raises:
+      ValueError: something about recipe, data, checkpoint or model_dir is wrong; nothing was changed.
+      TrainingFailed: the loss or the weights are not finite, or records are corrupt.
+    """
+    recipe = run.recipe
+    train_index = index_split(run, recipe.data.train_split, recipe.data.on_corrupt)
+    eval_index = index_evaluation(run)
+    replicas = strategy.num_replicas_in_sync if strategy else 1
+    run = _in_steps(_weighted(run, train_index), train_index, replicas)
+    recipe = run.recipe
+    stop = hooks.StopSignal()
+    if recipe.train.early_stopping_evals and worker()[1] > 1:
+        raise ValueError('train.early_stopping_evals: of several workers only one evaluates and could stop, and the '
+                         'others would wait for it; train on one machine, or set it to 0')
+    with locked(model_dir, worker()[0]):
+        if is_chief():
+            ensure_usable(model_dir)
+        variables = model_variables(run, training=True)
+        warm_start = _initialise(run, model_dir, variables)
+        if is_chief():
+            keep_recipe(model_dir, recipe, allow_recipe_change)
+        _announce(run, model_dir, train_index, eval_index, replicas)
+        _warn_of_small_batches(run, variables)
+        if is_chief():
+            corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
+        if latest_step(model_dir) >= recipe.train.max_steps:
+            say(f'{model_dir} is at step {latest_step(model_dir)}, train.max_steps is {recipe.train.max_steps}: '
+                f'nothing to train')
+            return 0
+        best = BestCheckpoint(model_dir)
+        if _is_enough(run, best):
+            return 0
+        stop.install()
+        chosen = make_estimator(run, model_dir, strategy, warm_start)
+        training = estimator.TrainSpec(_train_input(run, model_dir, train_index), recipe.train.max_steps,
+                                       hooks=_train_hooks(run, model_dir, replicas, stop, best))
+        evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, name=None, start_delay_secs=0,
+                                        throttle_secs=recipe.train.eval_secs,
+                                        hooks=_eval_hooks(run, model_dir, eval_index, stop),
+                                        exporters=[best])
+        try:
+            with corrupt.listed(train_index, eval_index):
+                estimator.train_and_evaluate(chosen, training, evaluation)
+        except eval_hooks.Terminated:
+            say('stopped during an evaluation; the checkpoint of the last step is written')
+        _is_enough(run, best)
+    return stop.exit_status
+
+
+def index_split(run: Run, split: str, on_corrupt: str = 'stop') -> input_fn.RecordIndex:
+    """The records of a split, as many as `data.limit` leaves; ValueError where they are missing or damaged."""
+    data = run.recipe.data
+    index = input_fn.index_records(data.data_dir, split, run.dataset, on_corrupt=on_corrupt)
+    return subset.first(index, data.limit)
+
+
+def index_evaluation(run: Run) -> input_fn.RecordIndex:
+    """The records that are evaluated: of the evaluation split, as many as `evaluation.limit` leaves."""
+    return subset.first(index_split(run, run.recipe.data.eval_split), run.recipe.evaluation.limit)
+
+
+def make_estimator(run: Run, model_dir: Path, strategy: tf.distribute.Strategy | None = None,
+                   warm_start: WarmStart | None = None) -> estimator.Estimator:
+    """The Estimator of a Run; the same for training, evaluation, prediction and export."""
+    options = run.recipe.train
+    if options.deterministic:
+        tensorflow.config.experimental.enable_op_determinism()
+    config = estimator.RunConfig(
+        model_dir=str(model_dir), tf_random_seed=options.seed, save_summary_steps=options.summary_steps,
+        keep_checkpoint_max=options.keep_checkpoints, log_step_count_steps=None, save_checkpoints_secs=None,
+        save_checkpoints_steps=None,  # hooks.Saver does it; several workers would get a second one
+        train_distribute=strategy,
+        session_config=session_config(options.precision, options.data_format))
+    return estimator.Estimator(model_fn, config=config, params={'run': run, 'warm_start': warm_start})
+
+
+def model_variables(run: Run, training: bool = False) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a Run's variables (without optimizer slots), from a graph built for this and thrown away.
+
+    With `training`, those of auxiliary heads too.
+    """
+    recipe = run.recipe
+    height, width = recipe.data.crop_size
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [1, height, width, 3])
+        if training:
+            with model_scope(training=True, batch_norm=recipe.batch_norm.mode):
+                forward.outputs(run, images, recipe.model.image_pyramid, training=True,
+                                output_stride=recipe.model.output_stride)
+        else:
+            model_fn({'image': images}, None, MODES.PREDICT, {'run': run})
+        return {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
+
+
+def _initialise(run: Run, model_dir: Path, variables: Mapping[str, tuple[int, ...]]) -> WarmStart | None:
+    """What the weights start from; says it, and refuses a checkpoint that doesn't fit."""
+    existing = tf.train.latest_checkpoint(str(model_dir))
+    source = run.recipe.init.checkpoint
+    if existing:
+        restore.check_compatible(existing, variables)
+        if source:
+            say(f'{model_dir} holds a checkpoint (step {latest_step(model_dir)}): resuming from it, initialisation '
+                f'from {source} is skipped')
+        return None
+    if not source:
+        say('no init.checkpoint: training starts from random weights')
+        return None
+    found = released.locate(source)
+    prefix = fitting.fitted(found, variables, model_dir / f'init.worker-{worker()[0]}')
+    if prefix != found:
+        say(f'{found}: fc6 and fc7 are reduced to those of {run.recipe.model.net}, in {prefix}')
+    report = restore.plan(prefix, variables, scope=run.backbone.scope,
+                          exclude=() if run.recipe.init.head else optimizer.last_layers(run.recipe.optimizer))
+    say(report.text())
+    return WarmStart(report.prefix, restore.assignment_map(report))
+
+
+def _weighted(run: Run, index: input_fn.RecordIndex) -> Run:
+    """The Run with the label weights that its rule makes of the training split's manifest."""
+    rule = run.recipe.loss.class_weights
+    if rule == 'none':
+        return run
+    if not index.manifest:
+        raise ValueError(f'loss.class_weights = {rule} needs the class pixels of the manifest, and '
+                         f'{run.recipe.data.data_dir} has none: write the records with datasets.convert, or give '
+                         f'loss.label_weights')
+    pixels = index.manifest['class_pixels']
+    weights = (class_weights.enet(pixels) if rule == 'enet'
+               else class_weights.median_frequency(pixels, _class_image_pixels(index)))
+    if run.recipe.loss.label_weights not in ((), weights):  # what a resumed run recorded is the same
+        raise ValueError(f'loss.label_weights differ from what loss.class_weights = {rule} makes of the training '
+                         f'split; give one of the two, or train on the records that the run began with')
+    say(f'class weights ({rule}): ' +
+        ', '.join(f'{name} {weight:.2f}' for name, weight in zip(run.dataset.class_names, weights, strict=True)))
+    loss = dataclasses.replace(run.recipe.loss, label_weights=weights)
+    return dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, loss=loss))
+
+
+def _in_steps(run: Run, index: input_fn.RecordIndex, replicas: int) -> Run:
+    """The Run with its epochs counted in steps, for as long as it lasts."""
+    return dataclasses.replace(run, recipe=epochs.in_steps(run.recipe, index.num_examples,
+                                                           run.images_per_step * replicas))
+
+
+def _is_enough(run: Run, best: BestCheckpoint) -> bool:
+    """Whether early stopping ends the run; says it."""
+    limit = run.recipe.train.early_stopping_evals
+    enough = _is_reached(limit, best)
+    if enough:
+        say(f'{best.evaluations_since} evaluations without a better one than {best.describe()}; '
+            f'train.early_stopping_evals is {limit}')
+    return enough
+
+
+def _is_reached(limit: int, best: BestCheckpoint) -> bool:
+    return 0 < limit <= best.evaluations_since
+
+
+def _class_image_pixels(index: input_fn.RecordIndex) -> list[int]:
+    if 'class_image_pixels' not in index.manifest:
+        raise ValueError('the manifest of the training split has no class_image_pixels, which '
+                         'loss.class_weights = median_frequency needs: convert the dataset again')
+    return index.manifest['class_image_pixels']
+
+
+def _announce(run: Run, model_dir: Path, train_index, eval_index, replicas: int) -> None:
+    recipe = run.recipe
+    batch = recipe.train.batch_size
+    say(f'{recipe.name}: {recipe.model.net} on {recipe.model.backbone}, {run.dataset.name} '
+        f'({train_index.num_examples} {recipe.data.train_split}, {eval_index.num_examples} {recipe.data.eval_split} '
+        f'images, {run.num_classes} classes) -> {model_dir}')
+    batches = f' x {recipe.train.accumulate_steps} batches' if recipe.train.accumulate_steps > 1 else ''
+    say(f'batch: {batch} images per replica x {replicas} replica{"s" * (replicas > 1)}{batches} = '
+        f'{run.images_per_step * replicas} per step; steps {latest_step(model_dir)} to {recipe.train.max_steps} are '
+        f'{recipe.train.max_steps * run.images_per_step * replicas / train_index.num_examples:.1f} epochs in all')
+
+
+def _warn_of_small_batches(run: Run, variables: Iterable[str]) -> None:
+    batch = run.recipe.train.batch_size
+    has_batch_norm = any(name.endswith('/moving_mean') for name in variables)
+    if has_batch_norm and run.recipe.batch_norm.mode == 'train' and batch < SMALLEST_BATCH_NORM_BATCH:
+        say(f'warning: batch norm is trained on {batch} images per replica; below {SMALLEST_BATCH_NORM_BATCH} its '
+            f'statistics are poor (the papers used 12 to 16). Consider --batch_norm.mode freeze_statistics or a larger '
+            f'batch')
+
+
+def _train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex) -> Callable:
+    def build(input_context=None):
+        context = input_context or tf.distribute.InputContext()
+        return input_fn.train_dataset(
+            index, run.augmentation, batch_size=run.images_per_step, seed=run.recipe.train.seed,
+            start_step=latest_step(model_dir), max_steps=run.recipe.train.max_steps,
+            ignore_label=run.dataset.ignore_label, num_replicas=context.num_replicas_in_sync,
+            pipeline=context.input_pipeline_id, num_pipelines=context.num_input_pipelines)
+    return build
+
+
+def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
+    return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)
+
+
+def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint) -> list:
+    options = run.recipe.train
+    chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
+    if is_chief():
+        # The order matters: a NaN is found before the saver could write it; the saver evaluates, which isn't a step's
+        # time.
+        chosen.append(hooks.Console(str(model_dir), options.log_steps, options.max_steps,
+                                    run.images_per_step * replicas))
+        chosen.append(hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop))
+    chosen.append(hooks.StopEarly(lambda: _is_reached(options.early_stopping_evals, best)))
+    return chosen
+
+
+def _eval_hooks(run: Run, model_dir: Path, index: input_fn.RecordIndex, stop: hooks.StopSignal) -> list:
+    return [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, 'evaluating')),
+            eval_hooks.PicturesToTensorBoard(model_dir / 'eval', run.recipe.train.eval_images,
+                                             run.dataset.class_names),
+            eval_hooks.StopOnSignal(stop)]

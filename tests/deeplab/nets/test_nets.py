@@ -1,0 +1,195 @@
+"""The contract of every net with every backbone, and the options of the DeepLabs."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+
+from deeplab.backbones import BACKBONES
+from deeplab.compat import tf
+from deeplab.layers.scope import model_scope
+from deeplab.nets import NETS
+from deeplab.nets.parts.dense_prediction_cell import CELLS, load_cell
+from tests.deeplab import fill
+
+NUM_CLASSES = 7
+FAST = {('deeplabv3', 'resnet_v1_18'), ('deeplabv3plus', 'mobilenet_v2'), ('enet', 'none')}
+
+
+def fits(net, backbone):
+    return (net.needs_backbone == (backbone.name != 'none') and set(net.taps) <= set(backbone.taps)
+            and set(net.backbone_options) <= set(inspect.signature(backbone.build).parameters))
+
+
+# One backbone of a family for nets that take any; the DeepLabs, whose weights are released, meet all.
+REPRESENTATIVE = ('mobilenet_v2', 'resnet_v1_50_beta', 'resnet_v2_50', 'xception_41', 'none')
+DEEPER = ('resnet_v1_152', 'resnet_v1_152_beta', 'resnet_v1_269_beta')  # more units of the same
+
+
+def pairs():
+    every = [(net, backbone) for net in NETS for backbone, record in BACKBONES.items() if fits(NETS[net], record)
+             and (net in ('deeplabv3', 'deeplabv3plus') and backbone not in DEEPER or backbone in REPRESENTATIVE)]
+    assert set(every) > FAST and {net for net, _ in every} == set(NETS)
+    return [pytest.param(*pair, marks=() if pair in FAST else pytest.mark.slow) for pair in every]
+
+
+def build(net, backbone, images, training=False, batch_norm='train', output_stride=16, **options):
+    strides = [set(part.output_strides) for part in (NETS[net], BACKBONES[backbone]) if part.output_strides]
+    # HNASNet lists others, for its classification head.
+    allowed = {8} if backbone == 'nas_hnasnet' else set.intersection(*strides)
+    output_stride = output_stride if output_stride in allowed else min(allowed)
+    with model_scope(training, batch_norm):
+        return NETS[net](images, NUM_CLASSES, BACKBONES[backbone], training=training, output_stride=output_stride,
+                         **options)
+
+
+def cross_entropy(logits):
+    labels = np.random.RandomState(0).randint(0, NUM_CLASSES, logits.shape.as_list()[:3])
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+
+
+@pytest.mark.parametrize(('net', 'backbone'), pairs())
+def test_training_starts_at_ln_classes_and_reaches_every_variable(net, backbone):
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(3)
+        images = tf.constant(fill.images(65, 65, batch=2), tf.float32)
+        outputs = build(net, backbone, images, training=True)
+        heads = [outputs.logits, *(logits for logits, _ in outputs.aux.values())]
+        for logits in heads:
+            assert logits.dtype == tf.float32 and logits.shape.as_list()[-1] == NUM_CLASSES
+        loss = tf.add_n([cross_entropy(logits) for logits in heads])
+        # Over all labels, not over a drawn few: what remains beside ln(classes) is half the logits' variance.
+        expected_loss = [-tf.reduce_mean(tf.nn.log_softmax(logits)) for logits in heads]
+        variables = tf.trainable_variables()
+        gradients = tf.gradients(loss, variables)
+        assert [v.op.name for v, g in zip(variables, gradients, strict=True) if g is None] == []
+        normalised = [v for v in variables if v.op.name.endswith('/gamma')]
+        assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == 2 * len(normalised)
+        session.run(tf.global_variables_initializer())
+        found, values = session.run([expected_loss, gradients])
+    assert found == pytest.approx([math.log(NUM_CLASSES)] * len(heads), rel=0.01)
+    dead = [v.op.name for v, g in zip(variables, values, strict=True) if not np.isfinite(g).all() or not np.any(g)]
+    assert dead == []
+
+
+@pytest.mark.parametrize('backbone', [
+    pytest.param(name, marks=() if name == 'mobilenet_v2' else pytest.mark.slow) for name in BACKBONES])
+def test_an_inference_graph_has_no_updates(backbone):
+    net = next(name for name in reversed(NETS) if fits(NETS[name], BACKBONES[backbone]))
+    with tf.Graph().as_default():
+        build(net, backbone, tf.placeholder(tf.float32, [1, None, None, 3]))
+        assert tf.get_collection(tf.GraphKeys.UPDATE_OPS) == []
+        assert all(not v.trainable for v in tf.global_variables() if 'moving_' in v.op.name)
+        assert set(tf.global_variables()) == set(tf.get_collection(tf.GraphKeys.MODEL_VARIABLES))
+
+
+@pytest.mark.parametrize('net', NETS)
+def test_the_signature_is_the_schema(net):
+    parameters = inspect.signature(NETS[net].build).parameters
+    assert [p for p in parameters][:3] == ['images', 'num_classes', 'backbone']
+    options = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
+    assert len(options) == len(parameters) - 3
+    assert {'training', 'output_stride', 'backbone_options'} <= {p.name for p in options}
+    assert all(p.default is not p.empty for p in options if p.name not in ('training', 'output_stride'))
+    with tf.Graph().as_default(), pytest.raises(TypeError, match='no_such_option'):
+        backbone = next(name for name, record in BACKBONES.items() if fits(NETS[net], record))
+        build(net, backbone, tf.zeros([1, 33, 33, 3]), no_such_option=1)
+
+
+@pytest.mark.parametrize(('net', 'stride', 'size'), [('deeplabv3', 16, (50, 70)), ('deeplabv3plus', 4, (31, 64))])
+def test_a_graph_of_unknown_size_equals_one_of_known_size(net, stride, size):
+    image = fill.images(*size).astype(np.float32)
+    found = []
+    for shape in ([None, None, None, 3], [1, *size, 3]):
+        with tf.Graph().as_default(), tf.Session() as session:
+            images = tf.placeholder(tf.float32, shape)
+            logits = build(net, 'resnet_v1_18', images).logits
+            fill.fill(session, 'B')
+            found.append(session.run(logits, {images: image}))
+    assert found[1].shape == (1, *(math.ceil(side / stride) for side in size), NUM_CLASSES)
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5 * np.abs(found[1]).max())
+
+
+def test_another_scale_shares_every_variable():
+    with tf.Graph().as_default():
+        for size, created in ((65, None), (33, [])):
+            before = tf.global_variables()
+            with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+                build('deeplabv3plus', 'resnet_v1_18', tf.zeros([1, size, size, 3]))
+            new = [v for v in tf.global_variables() if v not in before]
+            assert new == created if created is not None else new
+
+
+def dilations(**options):
+    """Rates of the ASPP branches."""
+    with tf.Graph().as_default() as graph:
+        build('deeplabv3', 'resnet_v1_18', tf.zeros([1, 65, 65, 3]), aspp_with_separable_conv=False, **options)
+        return [graph.get_operation_by_name(f'aspp{i}/Conv2D').get_attr('dilations')[1] for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(('output_stride', 'options', 'rates'), [
+    (16, {}, [6, 12, 18]), (8, {}, [12, 24, 36]), (32, {}, [3, 6, 9]),
+    (8, {'atrous_rates': (12, 24, 36), 'atrous_rates_stride': 8}, [12, 24, 36])])
+def test_atrous_rates_follow_the_output_stride(output_stride, options, rates):
+    assert dilations(output_stride=output_stride, **options) == rates
+
+
+def test_dropout_is_there_in_training_only():
+    for training in (True, False):
+        with tf.Graph().as_default() as graph:
+            build('deeplabv3', 'resnet_v1_18', tf.zeros([2, 33, 33, 3]), training=training, batch_norm='freeze')
+            assert any('concat_projection_dropout' in op.name for op in graph.get_operations()) == training
+            assert tf.trainable_variables() and not [
+                v for v in tf.trainable_variables() if v.op.name.endswith(('gamma', 'beta'))]
+
+
+@pytest.mark.parametrize(('net', 'options', 'message'), [
+    ('deeplabv3', {'output_stride': 32, 'atrous_rates': (6, 7)}, r'\[6, 7\] .* not whole at output stride 32'),
+    ('deeplabv3', {'logits_kernel_size': 3}, 'logits_kernel_size is 3; it must be 1'),
+    ('deeplabv3plus', {'decoder_output_stride': (4, 8)}, r'\[4, 8\]; resnet_v1_18 has taps at \[16, 8, 4\]'),
+    ('deeplabv3plus', {'decoder_output_stride': (2,)}, r'\[2\]; resnet_v1_18 has taps at'),
+    ('deeplabv3plus', {'decoder_output_stride': ()}, r'\[\]; resnet_v1_18 has taps at'),
+    ('deeplabv3plus', {'decoder_output_is_logits': True}, 'needs decoder_use_sum_merge'),
+])
+def test_options_that_contradict_each_other_are_refused(net, options, message):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match=message):
+        build(net, 'resnet_v1_18', tf.zeros([1, 33, 33, 3]), **options)
+
+
+def test_a_dense_prediction_cell_is_built_from_its_operations():
+    cell = [{'op': 'conv', 'input': -1, 'kernel': 1, 'rate': [1, 1]},
+            {'op': 'conv', 'input': 0, 'kernel': 3, 'rate': [6, 21]},
+            {'op': 'pyramid_pooling', 'input': 1, 'grid_size': [2, 1]}]
+    shapes = {}
+    for output_stride, blocks in ((16, [6, 21]), (8, [12, 42])):
+        with tf.Graph().as_default() as graph:
+            logits = build('deeplabv3', 'resnet_v1_18', tf.zeros([1, 65, 97, 3]), output_stride=output_stride,
+                           dense_prediction_cell=cell).logits
+            shapes[output_stride] = logits.shape.as_list()
+            head = {v.op.name for v in tf.trainable_variables() if v.op.name.startswith('meta_architecture')}
+            pool, = [op for op in graph.get_operations() if op.type == 'AvgPool']
+            rate, = [tf.get_static_value(op.inputs[1]).tolist() for op in graph.get_operations()
+                     if op.type == 'SpaceToBatchND' and op.name.startswith('meta_architecture')]
+        assert rate == blocks
+        assert pool.get_attr('ksize') == [1, (shapes[output_stride][1] - 1) // 2 + 1, shapes[output_stride][2], 1]
+    assert shapes == {16: [1, 5, 7, NUM_CLASSES], 8: [1, 9, 13, NUM_CLASSES]}
+    assert {name for name in head if name.endswith('weights')} == {f'meta_architecture/{name}' for name in (
+        'branch0/weights', 'branch1_depthwise/depthwise_weights', 'branch1_pointwise/weights', 'branch2/weights',
+        'concat_projection/weights')}
+
+
+def test_the_published_cell_has_a_name():
+    assert load_cell('branch5_top1_cityscapes') == load_cell(str(CELLS / 'branch5_top1_cityscapes.json'))
+    assert len(load_cell('branch5_top1_cityscapes')) == 5
+
+
+@pytest.mark.parametrize(('cell', 'message'), [
+    ('no_such_cell', "'no_such_cell' is neither a file nor one of branch5_top1_cityscapes"),
+    ([{'op': 'pool', 'input': -1}], "operation 0 is 'pool'; choose one of conv, pyramid_pooling"),
+    ([{'op': 'conv', 'input': -1, 'kernel': 3}], 'operation 0 has .*; it needs .*rate'),
+    ([{'op': 'pyramid_pooling', 'input': 0, 'grid_size': [1, 1]}], 'operation 0 has input 0; it may be -1 to -1'),
+])
+def test_a_cell_that_makes_no_sense_is_refused(cell, message):
+    with pytest.raises(ValueError, match=message):
+        load_cell(cell)

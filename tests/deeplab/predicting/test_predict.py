@@ -1,0 +1,155 @@
+"""The prediction path: padding, cutting back, scales and mirroring, on a net whose output is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from deeplab import run
+from deeplab.compat import tf
+from deeplab.layers.resize import resize_bilinear
+from deeplab.nets import Net, Outputs
+from deeplab.predicting import predict
+from deeplab.recipes import recipe
+from deeplab.recipes.schema import Recipe
+
+
+def lopsided(images, num_classes, backbone, *, training, output_stride, backbone_options=None):
+    """Logits of two classes at full resolution that depend on the pixel and, unevenly, on its right neighbour."""
+    assert not training
+    grey = tf.reduce_mean(images, axis=3, keepdims=True) / 64
+    right = tf.pad(grey, [[0, 0], [0, 0], [0, 1], [0, 0]])[:, :, 1:]
+    return Outputs(tf.concat([grey, right], axis=3), {})
+
+
+def chosen(**evaluation):
+    changed = recipe.override(Recipe(), {f'evaluation.{name}': value for name, value in evaluation.items()})
+    return dataclasses.replace(run.resolve(changed), net=Net(lopsided))
+
+
+def probabilities(chosen_run, images):
+    with tf.Graph().as_default(), tf.Session() as session:
+        return session.run(predict.predict(chosen_run, tf.constant(images)).probabilities)
+
+
+def images(*shape):
+    return np.random.RandomState(0).uniform(0, 255, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(('size', 'pad_to', 'stride', 'expected'), [
+    ((1, 1), (), 16, (1, 1)), ((2, 17), (), 16, (17, 17)), ((375, 500), (), 16, (385, 513)),
+    ((375, 500), (513, 513), 8, (513, 513)), ((600, 500), (513, 513), 16, (609, 513)), ((513, 513), (), 8, (513, 513)),
+])
+def test_padded_size_is_the_smallest_aligned_one(size, pad_to, stride, expected):
+    with tf.Graph().as_default(), tf.Session() as session:
+        assert tuple(session.run(predict.padded_size(tf.constant(size), pad_to, stride))) == expected
+
+
+def test_padding_keeps_the_image_and_fills_with_the_value():
+    source = images(1, 3, 5, 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        padded = session.run(predict.pad(tf.constant(source), (1.0, 2.0, 3.0), tf.constant([4, 7])))
+    assert padded.shape == (1, 4, 7, 3)
+    np.testing.assert_allclose(padded[:, :3, :5], source, rtol=1e-5)
+    assert (padded[:, 3:] == (1, 2, 3)).all() and (padded[:, :, 5:] == (1, 2, 3)).all()
+
+
+def softmax(logits):
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def expected_view(source):
+    grey = source.mean(axis=3, keepdims=True) / 64
+    right = np.concatenate([grey[:, :, 1:], np.zeros_like(grey[:, :, :1])], axis=2)
+    return softmax(np.concatenate([grey, right], axis=3))
+
+
+def test_one_scale_is_the_softmax_of_the_net():
+    source = images(1, 17, 33, 3)  # needs no padding
+    np.testing.assert_allclose(probabilities(chosen(), source), expected_view(source), atol=1e-6)
+
+
+def test_the_prediction_has_the_image_s_size():
+    source = images(2, 20, 41, 3)
+    assert probabilities(chosen(pad_to=(65, 65)), source).shape == (2, 20, 41, 2)
+
+
+def test_flip_averages_the_probabilities_of_the_mirrored_image():
+    source = images(1, 17, 33, 3)
+    mirrored = expected_view(source[:, :, ::-1])[:, :, ::-1]
+    np.testing.assert_allclose(probabilities(chosen(flip=True), source), (expected_view(source) + mirrored) / 2,
+                               atol=1e-6)
+    assert np.abs(mirrored - expected_view(source)).max() > 0.1
+
+
+def test_scales_average_the_probabilities_of_each():
+    source = images(1, 33, 33, 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        half = session.run(resize_bilinear(tf.constant(source), (17, 17)))
+        grey = half.mean(axis=3, keepdims=True) / 64
+        right = np.concatenate([grey[:, :, 1:], np.zeros_like(grey[:, :, :1])], axis=2)
+        logits = session.run(resize_bilinear(tf.constant(np.concatenate([grey, right], axis=3)), (33, 33)))
+    expected = (expected_view(source) + softmax(logits)) / 2
+    np.testing.assert_allclose(probabilities(chosen(scales=(1.0, 0.5)), source), expected, atol=1e-5)
+
+
+def test_a_resized_image_is_predicted_there_and_brought_back():
+    source = images(1, 20, 41, 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        options = {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16}
+        a_run = chosen(**options)
+        resized = predict.to_range(a_run, tf.constant(source))
+        small, labels, found = session.run([
+            predict.predict_as_is(a_run, resized), predict.labels_to_range(a_run, tf.zeros([1, 20, 41], tf.int32)),
+            predict.predict(a_run, tf.constant(source))])
+        assert small.classes.shape == labels.shape == (1, 33, 65)
+        np.testing.assert_allclose(
+            found.probabilities, session.run(resize_bilinear(tf.constant(small.probabilities), (20, 41))), atol=1e-6)
+    np.testing.assert_array_equal(found.classes, found.probabilities.argmax(-1))
+    compat = probabilities(chosen(**options, official_compat=True), source)
+    np.testing.assert_allclose(compat, found.probabilities, atol=1e-6)
+
+
+def test_official_compat_does_not_mirror_a_single_scale():
+    source = images(1, 17, 33, 3)
+    np.testing.assert_allclose(probabilities(chosen(flip=True, official_compat=True), source), expected_view(source),
+                               atol=1e-6)
+
+
+def test_official_compat_softens_the_mean_of_several_views():
+    source = images(1, 17, 33, 3)
+    views = {'scales': (2.0,), 'flip': True}
+    np.testing.assert_allclose(probabilities(chosen(**views, official_compat=True), source),
+                               softmax(probabilities(chosen(**views), source)), atol=1e-6)
+
+
+def seen_size(source, *, multiple=0, **evaluation):
+    """(height, width) that the net gets."""
+    seen = []
+
+    def look(images, *arguments, **options):
+        seen.append(tf.shape(images))
+        return lopsided(images, *arguments, **options)
+
+    a_run = dataclasses.replace(chosen(**evaluation), net=Net(look, multiple=multiple))
+    with tf.Graph().as_default(), tf.Session() as session:
+        prediction = predict.predict(a_run, tf.placeholder_with_default(source, [None, None, None, 3]))
+        return tuple(session.run([seen[0], prediction])[0][1:3])
+
+
+@pytest.mark.parametrize(('compat', 'pad_to', 'expected'), [
+    (False, (), (33, 49)), (False, (40, 50), (49, 65)), (True, (), (20, 41)), (True, (40, 50), (40, 50))])
+def test_official_compat_pads_to_exactly_the_size(compat, pad_to, expected):
+    assert seen_size(images(1, 20, 41, 3), pad_to=pad_to, official_compat=compat) == expected
+
+
+def test_a_net_may_ask_for_multiples():
+    assert seen_size(images(1, 20, 41, 3), multiple=8) == (24, 48)
+    assert seen_size(images(1, 24, 48, 3), multiple=8) == (24, 48)
+    assert seen_size(images(1, 20, 41, 3), multiple=8, pad_to=(25, 30)) == (32, 48)
+
+
+def test_official_compat_refuses_larger_images():
+    with pytest.raises(tf.errors.InvalidArgumentError, match='an image is larger than pad_to'):
+        seen_size(images(1, 20, 41, 3), pad_to=(40, 40), official_compat=True)

@@ -1,0 +1,180 @@
+"""The protocol: what is refused, what results and tables call it, bands, categories, first images, means of runs."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import evaluate
+from datasets import row as rows
+from deeplab import metrics, run
+from deeplab.command import flags
+from deeplab.compat import tf
+from deeplab.recipes import protocol
+from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Evaluation, Recipe
+from deeplab.reports import measurement
+from deeplab.trained import averages
+from tests import models
+
+IGNORE = 255
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'fusion': 'median'}, "evaluation.fusion = 'median' is unknown; did you mean mean"),
+    ({'tile_size': (5,)}, r'tile_size = \[5\]: give height and width'),
+    ({'tile_size': (5, 0)}, 'give height and width'),
+    ({'tile_size': (5, 5), 'tile_overlap': 1.0}, 'tile_overlap = 1.0: give a share'),
+    ({'tile_size': (5, 5), 'tile_weighting': 'gaus'}, 'did you mean gaussian'),
+    ({'tile_limit': 5}, 'tile_limit = 5 needs evaluation.tile_size'),
+    ({'tile_size': (5, 5), 'upsample_logits': False}, 'needs evaluation.upsample_logits'),
+    ({'crf': 'deeplabv2'}, 'did you mean deeplabv2_'),
+    ({'crf_options': {'iterations': 5}}, 'name one as evaluation.crf'),
+    ({'crf': 'deeplabv2_vgg16', 'crf_options': {'bilateral_x': 5}}, 'did you mean bilateral_xy'),
+    ({'crf': 'deeplabv2_vgg16', 'crf_options': {'bilateral_xy': 0}}, 'bilateral_xy = 0: give a number above 0'),
+    ({'max_resize': 5}, 'need evaluation.min_resize'),
+    ({'resolution': 'resized'}, "evaluation.resolution = 'resized' scores at the size"),
+    ({'resolution': 'network'}, 'choices: original, resized'),
+    ({'trimap': (0,)}, 'give widths of at least a pixel'),
+    ({'trimap_around': 'nothing'}, 'choices: void, edges'),
+    ({'limit': -1}, 'or 0 for all'),
+    ({'official_compat': True, 'crf': 'deeplabv2_vgg16'}, 'the official code has no evaluation.crf'),
+    ({'official_compat': True, 'fusion': 'max'}, 'the official code has no evaluation.fusion'),
+    ({'official_compat': True, 'tile_size': (5, 5)}, 'the official code has no evaluation.tile_size'),
+])
+def test_what_is_not_a_protocol_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        run.resolve(dataclasses.replace(Recipe(), evaluation=Evaluation(**changes)))
+
+
+EVERYTHING = {
+    'scales': (0.5, 1.0), 'flip': True, 'fusion': 'max', 'tile_size': (65, 97), 'tile_weighting': 'gaussian',
+    'tile_limit': 9, 'crf': 'deeplabv1_largefov', 'min_resize': 33, 'resolution': 'resized', 'absent': 'zero',
+    'limit': 30, 'pad_to': (3, 5),
+}
+
+
+def test_a_line_says_the_whole_protocol():
+    found = json.loads(json.dumps(protocol.describe(Evaluation(**EVERYTHING), 8)))
+    assert protocol.text(found) == (
+        'OS 8, scales 0.5, 1, flip, max-fused, tiles 65x97 above 9 pixels, overlap 0.33, gaussian, padded to 3x5, '
+        'resized to 33, scored there, CRF deeplabv1_largefov, absent classes: zero, first 30 images')
+    assert protocol.text(json.loads(json.dumps(protocol.describe(Evaluation(), 16)))) == 'OS 16'
+    assert found['crf'] == {'parameters': 'deeplabv1_largefov', 'bilateral_weight': 4, 'bilateral_xy': 121,
+                            'bilateral_rgb': 5, 'spatial_weight': 3, 'spatial_xy': 3, 'iterations': 10}
+
+
+@pytest.mark.parametrize('option', EVERYTHING)
+def test_every_option_changes_text_and_name(option):
+    unchanged = getattr(Evaluation(), option)
+    without = {name: value for name, value in EVERYTHING.items() if name != option} | {option: unchanged}
+    several = [Evaluation(**EVERYTHING), Evaluation(**without)]
+    assert len({protocol.text(protocol.describe(each, 8)) for each in several}) == 2
+    if option not in ('pad_to', 'tile_limit'):
+        assert len({protocol.name(each, 8) for each in several}) == 2
+
+
+def test_changed_parameters_of_a_crf_are_told():
+    usual, changed = (Evaluation(crf='deeplabv1_largefov', crf_options=options)
+                      for options in ({}, {'bilateral_xy': 50, 'bilateral_weight': 4}))
+    assert protocol.text(protocol.describe(usual, 8)) == 'OS 8, CRF deeplabv1_largefov'
+    assert protocol.text(protocol.describe(changed, 8)) == 'OS 8, CRF deeplabv1_largefov with bilateral_xy 50'
+    assert protocol.name(usual, 8) != protocol.name(changed, 8)
+
+
+def test_options_replace_parameters_of_a_set():
+    found = protocol.crf_parameters(Evaluation(crf='deeplabv2_vgg16', crf_options={'bilateral_xy': 50}))
+    assert found == dataclasses.replace(protocol.CRFS['deeplabv2_vgg16'], bilateral_xy=50)
+    changed = recipes.override(Recipe(), {'evaluation.crf': 'deeplabv2_vgg16',
+                                          'evaluation.crf_options.bilateral_xy': '50'})
+    assert run.resolve(changed).crf == found
+
+
+def expected_band(labels, width, around):
+    """By distance to each pixel, in a loop."""
+    height, columns = labels.shape
+    core = np.zeros(labels.shape, bool)
+    for row in range(height):
+        for column in range(columns):
+            beside = [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
+            core[row, column] = labels[row, column] == IGNORE if around == 'void' else any(
+                labels[r, c] != labels[row, column] for r, c in beside if 0 <= r < height and 0 <= c < columns)
+    found = np.full(labels.shape, IGNORE)
+    for row, column in np.argwhere(core):
+        near = slice(max(0, row - width), row + width + 1), slice(max(0, column - width), column + width + 1)
+        found[near] = labels[near]
+    return found
+
+
+@pytest.mark.parametrize('around', ['void', 'edges'])
+@pytest.mark.parametrize('width', [1, 3])
+def test_a_band_equals_numpy(around, width):
+    random = np.random.RandomState(0)
+    labels = np.kron(random.randint(0, 3, (3, 4)), np.ones((7, 6), int))
+    labels[5, 4:9] = labels[18, 20] = IGNORE
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(metrics.in_band(tf.constant(labels[None], tf.int32), width, IGNORE, around))[0]
+    np.testing.assert_array_equal(found, expected_band(labels, width, around))
+    assert 0 < (found != IGNORE).sum() < (labels != IGNORE).sum()
+
+
+def test_categories_equal_the_matrix_of_joined_labels():
+    cityscapes = rows.load('cityscapes')
+    assert len(set(cityscapes.categories)) == 7 and len(cityscapes.categories) == 19
+    random = np.random.RandomState(0)
+    truth, predicted = random.randint(0, 19, (2, 4000))
+    matrix, joined = np.zeros((19, 19), np.int64), np.zeros((7, 7), np.int64)
+    np.add.at(matrix, (truth, predicted), 1)
+    names = list(dict.fromkeys(cityscapes.categories))
+    group = np.array([names.index(name) for name in cityscapes.categories])
+    np.add.at(joined, (group[truth], group[predicted]), 1)
+    measured = measurement.Measurement(
+        recipe=Recipe(), dataset=cityscapes, output_stride=8, confusion_matrix=matrix, num_images=4, list_sha256='ab',
+        checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789', global_step=7, gpus=(), seconds=1.25)
+    found = measurement.to_dict(measured)['categories']
+    wanted = np.diag(joined) / (joined.sum(0) + joined.sum(1) - np.diag(joined))
+    np.testing.assert_allclose(list(found['iou'].values()), 100 * wanted)
+    assert list(found['iou']) == ['flat', 'construction', 'object', 'nature', 'sky', 'human', 'vehicle']
+    assert found['mean_iou'] == pytest.approx(100 * wanted.mean())
+
+
+def test_categories_are_for_all_classes_or_none(tmp_path):
+    row = (rows.ROWS / 'cityscapes.toml').read_text().replace(", category = 'sky'", '')
+    (tmp_path / 'some.toml').write_text(row)
+    with pytest.raises(ValueError, match='18 of 19 classes have a category'):
+        rows.load(tmp_path / 'some.toml')
+    assert rows.load('voc2012').categories == ()
+
+
+def test_the_mean_of_checkpoints_is_evaluated_near_boundaries_on_the_first_images(record_dir, tmp_path):
+    folder = models.write_model_dir(models.tiny(), tmp_path / 'model')
+    result = tmp_path / 'r.json'
+    assert flags.guarded(lambda: evaluate.main([
+        '--model_dir', str(folder), '--checkpoint', 'average:2', '--data_dir', str(record_dir), '--result', str(result),
+        '--evaluation.limit', '2', '--evaluation.trimap', '1,4', '--evaluation.trimap_around', 'edges'])) == 0
+    found = json.loads(result.read_text())
+    assert found['checkpoint']['mean_of'] == ['model.ckpt-3', 'model.ckpt-7']
+    assert found['checkpoint']['global_step'] == 7
+    assert found['data']['num_images'] == 2 and found['protocol']['first_images'] == 2
+    pixels = [found['trimap']['widths'][width]['pixels'] for width in ('1', '4')]
+    assert 0 < pixels[0] < pixels[1] < np.sum(found['confusion_matrix'])
+    means = tf.train.load_checkpoint(found['checkpoint']['path'])
+    sources = [tf.train.load_checkpoint(str(folder / name)) for name in found['checkpoint']['mean_of']]
+    names = means.get_variable_to_shape_map()
+    assert any('moving_mean' in name for name in names) and set(names) == set(sources[0].get_variable_to_shape_map())
+    for name in names:
+        wanted = [source.get_tensor(name).astype(np.float64) for source in sources]
+        if name != 'global_step':
+            np.testing.assert_allclose(means.get_tensor(name), sum(wanted) / 2, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(('choice', 'message'), [
+    ('average:1', 'at least 2'), ('average:x', 'at least 2'), ('average:3', 'has 2 checkpoints; average as many')])
+def test_what_cannot_be_averaged_is_refused(tmp_path, choice, message):
+    for step in (3, 7):
+        models.save({'w': np.float32([step])}, tmp_path / f'model.ckpt-{step}')
+    with pytest.raises(ValueError, match=message):
+        averages.write(tmp_path, choice)
+    with pytest.raises(ValueError, match='give --model_dir'):
+        averages.write(None, 'average:2')

@@ -1,0 +1,94 @@
+"""Recipes: typed overrides, helpful errors, round trips, and every row of the table."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from deeplab.command import flags
+from deeplab.recipes import recipe
+from deeplab.recipes.schema import Recipe
+from tests.paths import ROOT
+
+
+@pytest.mark.parametrize(('path', 'text', 'value'), [
+    ('train.max_steps', '12', 12),
+    ('schedule.learning_rate', '1', 1.0),
+    ('data.crop_size', '321,480', (321, 480)),
+    ('data.crop_size', '[321, 480]', (321, 480)),
+    ('data.flip', 'false', False),
+    ('batch_norm.decay', '0.99', 0.99),
+    ('batch_norm.decay', 'none', None),
+    ('model.net', 'deeplabv3', 'deeplabv3'),
+    ('loss.label_weights', '1, 2.5', (1.0, 2.5)),
+])
+def test_override_reads_strings_as_the_type_of_the_field(path, text, value):
+    got = recipe.get(recipe.override(Recipe(), {path: text}), path)
+    assert got == value and type(got) is type(value)
+
+
+def test_override_sets_one_entry_of_a_dictionary_field():
+    base = recipe.override(Recipe(), {'model.options': {'a': 1}})
+    assert recipe.override(base, {'model.options.rates': '[6, 12]'}).model.options == {'a': 1, 'rates': [6, 12]}
+    assert base.model.options == {'a': 1}
+
+
+@pytest.mark.parametrize(('path', 'value', 'message'), [
+    ('train.max_step', 1, 'did you mean train.max_steps'),
+    ('train.max_steps', 'many', "train.max_steps = 'many' is not a int"),
+    ('train.max_steps', 1.5, 'is not a int'),
+    ('data.flip', 1, 'is not a bool'),
+    ('data.crop_size', '3,x', 'data.crop_size'),
+])
+def test_override_names_path_value_and_choices(path, value, message):
+    with pytest.raises(ValueError, match=message):
+        recipe.override(Recipe(), {path: value})
+
+
+def test_every_row_survives_json(tmp_path):
+    rows = recipe.table()
+    assert rows
+    for row in rows.values():
+        recipe.write_json(row, tmp_path / 'recipe.json')
+        assert recipe.read_json(tmp_path / 'recipe.json') == row
+
+
+def test_difference_lists_what_decides_the_weights_only():
+    old = Recipe()
+    new = recipe.override(old, {'train.batch_size': 8, 'data.data_dir': '/elsewhere'})
+    assert recipe.difference(old, new) == ['train.batch_size: 16 -> 8']
+
+
+def test_a_file_with_an_unknown_table_is_named(tmp_path):
+    (tmp_path / 'x.toml').write_text('[row.a]\n')
+    with pytest.raises(ValueError, match=r"x\.toml: unknown table 'row'"):
+        recipe.table(tmp_path)
+
+
+def test_flags_accept_dashes_short_names_and_fields():
+    parser = flags.Parser('test')
+    parser.add_argument('--model_dir')
+    own, overrides = parser.parse(['--model-dir', 'm', '--batch-size=3', '--train.max-steps', '7', '--data.flip=false'])
+    assert own.model_dir == 'm'
+    assert overrides == {'train.batch_size': '3', 'train.max_steps': '7', 'data.flip': 'false'}
+
+
+def test_an_unknown_flag_is_answered_with_the_nearest(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        flags.Parser('test').parse(['--batch_sise', '3'])
+    assert stopped.value.code == 2
+    assert '--batch_size' in capsys.readouterr().err
+
+
+def test_help_lists_every_field():
+    text = flags.Parser('test').format_help()
+    assert all(f'--{path}' in text for path in recipe.fields())
+
+
+def test_recipes_import_no_tensorflow():
+    code = ('import sys, deeplab.recipes.recipe, deeplab.command.flags, json; '
+            'print(json.dumps([m for m in sys.modules]))')
+    modules = json.loads(subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True, capture_output=True,
+                                        text=True).stdout)
+    assert 'deeplab.recipes.recipe' in modules and 'tensorflow' not in modules

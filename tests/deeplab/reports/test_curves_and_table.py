@@ -1,0 +1,74 @@
+"""Curves from event files, and the table from results."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from deeplab.compat import tf
+from deeplab.reports import curves, table
+from tests.paths import ROOT
+
+
+def write_events(folder, values):
+    with tf.Graph().as_default():
+        writer = tf.summary.FileWriter(str(folder))
+        for step, value in values:
+            writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag='loss', simple_value=value)]), step)
+        writer.close()
+
+
+def test_curves_join_restarts_and_survive_a_torn_file(tmp_path):
+    write_events(tmp_path, [(1, 5.0), (2, 4.0), (3, 3.5)])
+    first, = tmp_path.glob('events*')
+    first.write_bytes(first.read_bytes()[:-5])  # killed while writing step 3
+    first.rename(tmp_path / 'events.out.tfevents.1')
+    write_events(tmp_path, [(2, 4.5), (3, 3.0)])
+    assert curves.curves(tmp_path) == {'loss': [(1, 5.0), (2, 4.5), (3, 3.0)]}
+
+
+def test_draw_writes_a_picture_and_names_a_folder_without_events(tmp_path):
+    write_events(tmp_path / 'run', [(1, 5.0), (2, 4.0)])
+    curves.draw([tmp_path / 'run'], ['loss', 'mean_iou'], tmp_path / 'curves.png')
+    assert Image.open(tmp_path / 'curves.png').size == (1100, 400)
+    with pytest.raises(ValueError, match='no event files'):
+        curves.draw([tmp_path], ['loss'], tmp_path / 'none.png')
+
+
+def test_every_result_has_a_row_with_its_protocol():
+    results = table.load(ROOT / 'results')
+    lines = table.rows(results)
+    assert len(lines) == len(list((ROOT / 'results').glob('*.json')))
+    for line in lines:
+        assert len(line) == len(table.COLUMNS)
+    one = json.loads(json.dumps(results[0]))
+    one['protocol'] |= {'output_stride': 8, 'scales': [0.5, 1.0], 'flip': True, 'pad_to': [3, 5]}
+    one['precision'] = 'bfloat16'
+    assert table.rows([one])[0][3] == 'OS 8, scales 0.5, 1, flip, padded to 3x5, bfloat16'
+
+
+def test_a_figure_of_another_split_and_a_short_training_are_told_apart():
+    results = table.load(ROOT / 'results')
+    one = next(result for result in results if result['recipe']['name'] == 'deeplabv3plus_mnv2_camvid')
+    assert table.rows([one])[0][4:8:3] == ('67.07', '6000 steps')
+    one = json.loads(json.dumps(one))
+    one['data']['split'], one['checkpoint']['global_step'] = 'test', 5
+    assert table.rows([one])[0][4:8:3] == ('67.07 on val', '5 of 6000 steps')
+    one['data']['split'], one['data']['num_images'] = 'val', 30
+    assert table.rows([one])[0][4] == '67.07 on 101 images'
+
+
+def test_a_result_is_named_like_its_file(tmp_path):
+    """evaluate.py numbers the file of a second evaluation; the name inside is of recipe, split and step alone."""
+    for name in ('a', 'a-2'):
+        (tmp_path / f'{name}.json').write_text('{"name": "a"}')
+    assert table.load(tmp_path) == [{'name': 'a-2'}, {'name': 'a'}]
+    with pytest.raises(ValueError, match='has no results'):
+        table.load(tmp_path / 'nothing')
+
+
+def test_insert_needs_the_markers():
+    text = f'a\n{table.BEGIN}old\n{table.END}b\n'
+    assert table.insert(text, 'new\n') == f'a\n{table.BEGIN}new\n{table.END}b\n'
+    with pytest.raises(ValueError, match='results'):
+        table.insert('nothing', 'new')

@@ -1,0 +1,128 @@
+"""Results: the table, what is worth a warning, the check against the recipe, and files that are never overwritten."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from datasets import row as rows
+from deeplab.recipes import epochs
+from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Recipe
+from deeplab.reports import measurement
+
+CLASSES = rows.load('synthetic').num_classes
+
+
+def example(matrix=None, step=7, **expected):
+    recipe = recipes.override(Recipe(), {'name': 'a row'} | {f'expected.{k}': v for k, v in expected.items()})
+    if matrix is None:
+        matrix = np.eye(CLASSES, dtype=np.int64) * 90 + 2  # IoU of every class: 92 / 112
+    return measurement.Measurement(
+        recipe=recipe, dataset=rows.load('synthetic'), output_stride=8, confusion_matrix=matrix,
+        num_images=4, list_sha256='ab', checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789',
+        global_step=step, gpus=(), seconds=1.25)
+
+
+def test_the_table_has_a_line_per_class_and_percent():
+    lines = measurement.table(example()).splitlines()
+    assert [line.split()[0] for line in lines[1:CLASSES + 1]] == list(rows.load('synthetic').class_names)
+    assert lines[1].split()[1:] == [f'{100 * 92 / 112:.2f}', '16.67', '16.67']
+    assert any(line.split() == ['mean', 'IoU', '82.14'] for line in lines)
+
+
+def test_a_class_that_does_not_count_has_no_iou():
+    matrix = np.zeros((CLASSES, CLASSES), np.int64)
+    matrix[0, 0] = matrix[1, 1] = 5
+    measured = example(matrix)
+    assert measurement.table(measured).splitlines()[3].split()[:2] == ['square', '-']
+    assert measurement.to_dict(measured)['per_class_iou']['square'] is None
+
+
+@pytest.mark.parametrize(('cells', 'warning'), [
+    ({(0, 0): 1000, (1, 0): 5}, 'class disc has IoU 0: it is never right'),
+    ({(0, 0): 1000, (0, 1): 5}, 'class disc has IoU 0: it is predicted but not in the truth'),
+    ({(0, 0): 991, (1, 1): 9}, '99.10 % of the predictions are background'),
+])
+def test_what_is_probably_wrong_is_a_warning(cells, warning):
+    matrix = np.zeros((CLASSES, CLASSES), np.int64)
+    for cell, count in cells.items():
+        matrix[cell] = count
+    assert warning in list(measurement.warnings(example(matrix)))
+
+
+def test_nothing_wrong_no_warning():
+    assert list(measurement.warnings(example())) == []
+
+
+@pytest.mark.parametrize(('expected', 'passed', 'lines'), [
+    ({'mean_iou': 82.1}, True, 1),
+    ({'mean_iou': 82.1, 'pixel_accuracy': 90.2}, True, 2),
+    ({'mean_iou': 82.3}, False, 1),
+    ({'mean_iou': 82.3, 'tolerance': 0.2}, True, 1),
+    ({'mean_iou': 82.1, 'pixel_accuracy': 91.0}, False, 2),
+    ({'mean_iou': 82.1, 'num_images': 4}, True, 1),
+])
+def test_check_compares_percent_with_the_tolerance(expected, passed, lines):
+    found, said = measurement.check(example(**expected))
+    assert found is passed
+    assert len(said) == lines
+    assert f'measured 82.1429, expected {expected["mean_iou"]}' in said[0]
+
+
+@pytest.mark.parametrize(('expected', 'message'), [
+    ({}, 'has no expected.mean_iou'),
+    ({'mean_iou': 82.1, 'num_images': 1449}, 'on 1449 images; split val has 4'),
+])
+def test_check_refuses_where_there_is_nothing_to_compare(expected, message):
+    with pytest.raises(ValueError, match=message):
+        measurement.check(example(**expected))
+
+
+def test_the_file_holds_what_was_measured_and_how(tmp_path):
+    measured = example(mean_iou=82.1)
+    record = json.loads(measurement.write(measured, tmp_path / 'r.json').read_text())
+    assert record['confusion_matrix'] == measured.confusion_matrix.tolist()
+    assert recipes.from_dict(record['recipe']) == measured.recipe
+    assert record['scores']['mean_iou'] == pytest.approx(100 * 92 / 112)
+    assert record['protocol'] == {'output_stride': 8, 'scales': [1.0], 'flip': False, 'fusion': 'mean', 'pad_to': [],
+                                  'tiles': None, 'crf': None, 'resize': [0, 0, 0], 'upsampled': 'logits',
+                                  'official_compat': False, 'resolution': 'original', 'absent_classes': 'union',
+                                  'first_images': 0}
+    assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7, 'mean_of': []}
+    assert record['data']['num_images'] == 4 and record['data']['list_sha256'] == 'ab'
+    assert set(record['versions']) == {'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}
+    assert record['hardware']['cores'] > 0 and record['hardware']['cpu']
+    assert set(record['git']) == {'commit', 'dirty'}
+
+
+def test_a_result_says_how_many_steps_of_its_row_were_run():
+    row = recipes.load('enet_camvid')
+    run = recipes.override(row, {'train.max_steps': 7, 'loss.label_weights': (1.0, 2.0)})
+    found = measurement.to_dict(dataclasses.replace(example(), recipe=run))['training']
+    assert found == {'steps': 7, 'recipe_steps': row.train.max_steps,
+                     'differs_from_recipe': [f'train.max_steps: {row.train.max_steps} -> 7']}
+    assert measurement.to_dict(example())['training']['recipe_steps'] is None
+
+
+def test_the_steps_of_a_row_in_epochs_are_counted():
+    row = recipes.load('deeplabv3plus_resnet101_voc_seed002')
+    steps = math.ceil(row.train.epochs * 10582 / row.train.batch_size)
+    run = dataclasses.replace(example(), recipe=epochs.in_steps(row, 10582, row.train.batch_size))
+    assert row.train.max_steps == 0 and steps > 20000
+    assert measurement.to_dict(run)['training'] == {'steps': 7, 'recipe_steps': steps, 'differs_from_recipe': []}
+
+
+def test_no_result_is_overwritten(tmp_path):
+    path = tmp_path / 'new' / 'r.json'
+    written = [measurement.write(example(step=step), path) for step in (1, 2, 3)]
+    assert [one.name for one in written] == ['r.json', 'r-2.json', 'r-3.json']
+    assert [json.loads(one.read_text())['checkpoint']['global_step'] for one in written] == [1, 2, 3]
+    assert len(list(path.parent.iterdir())) == 3
+
+
+def test_the_name_tells_recipe_split_and_step_or_weights():
+    assert example().name == 'a_row-val-7'
+    assert example(step=None).name == 'a_row-val-01234567'

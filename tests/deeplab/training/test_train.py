@@ -1,0 +1,83 @@
+"""What the runner makes of a Run before training: class weights from the manifest, variables of the graph."""
+
+import dataclasses
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from deeplab import run
+from deeplab.compat import tf
+from deeplab.layers.conv import biases, conv2d
+from deeplab.training import train
+from tests import models
+
+
+def index(**manifest):
+    return SimpleNamespace(manifest=manifest)
+
+
+def resolved(**changes):
+    return run.resolve(models.tiny(**changes))
+
+
+def weights_of(chosen, records):
+    return train._weighted(chosen, records).recipe.loss.label_weights
+
+
+def test_class_weights_come_from_the_training_split():
+    counts = [2 ** i for i in range(resolved().num_classes)]
+    shares = [count / sum(counts) for count in counts]
+    found = weights_of(resolved(loss__class_weights='enet'), index(class_pixels=counts))
+    assert found == pytest.approx([1 / math.log(1.02 + share) for share in shares])
+    shown = [sum(counts)] * len(counts)
+    found = weights_of(resolved(loss__class_weights='median_frequency'),
+                       index(class_pixels=counts, class_image_pixels=shown))
+    assert found[0] / found[-1] == pytest.approx(counts[-1] / counts[0])
+    assert weights_of(resolved(), index(class_pixels=counts)) == ()
+
+
+def test_a_resumed_run_has_the_weights_that_it_recorded():
+    records = index(class_pixels=[10] * resolved().num_classes)
+    first = train._weighted(resolved(loss__class_weights='enet'), records)
+    assert train._weighted(first, records) == first
+    others = index(class_pixels=list(range(1, resolved().num_classes + 1)))
+    with pytest.raises(ValueError, match='label_weights differ from what loss.class_weights = enet makes'):
+        train._weighted(first, others)
+
+
+def test_class_weights_need_a_manifest_that_has_them():
+    chosen = resolved(loss__class_weights='median_frequency')
+    with pytest.raises(ValueError, match='needs the class pixels of the manifest'):
+        train._weighted(chosen, SimpleNamespace(manifest=None))
+    with pytest.raises(ValueError, match='no class_image_pixels'):
+        train._weighted(chosen, index(class_pixels=[1] * chosen.num_classes))
+
+
+def test_training_has_the_variables_of_evaluation_and_those_of_auxiliary_heads():
+    chosen = resolved()
+
+    def with_auxiliary_head(images, num_classes, backbone, *, training, **options):
+        outputs = chosen.net(images, num_classes, backbone, training=training, **options)
+        if not training:
+            return outputs
+        extra = conv2d(outputs.logits, num_classes, 1, scope='auxiliary', activation=None, normalizer=biases,
+                       initializer=tf.zeros_initializer())
+        return outputs._replace(aux={'auxiliary': (extra, 0.4)})
+
+    changed = dataclasses.replace(chosen, net=dataclasses.replace(chosen.net, build=with_auxiliary_head))
+    plain, full = train.model_variables(changed), train.model_variables(changed, training=True)
+    assert plain == train.model_variables(chosen)
+    extra = full.keys() - plain.keys() - {'global_step'}  # which dropout counts by
+    assert extra == {'auxiliary/weights', 'auxiliary/biases'}
+    assert plain.items() - {('global_step', ())} <= full.items()
+
+
+@pytest.mark.parametrize(('batch', 'mode', 'variables', 'warned'), [
+    (2, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], True),
+    (12, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], False),
+    (2, 'freeze_statistics', ['a/weights', 'a/BatchNorm/moving_mean'], False),
+    (2, 'train', ['a/weights', 'a/biases'], False)])
+def test_a_small_batch_is_warned_of_where_batch_norm_is_trained(batch, mode, variables, warned, capsys):
+    train._warn_of_small_batches(resolved(train__batch_size=batch, batch_norm__mode=mode), variables)
+    assert (f'batch norm is trained on {batch} images' in capsys.readouterr().err) == warned
