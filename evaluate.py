@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from console.exits import guarded
 from deeplab.command import flags
 
 
@@ -51,4 +52,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

@@ -13,6 +13,7 @@ Exit status: 0 exported; 1 the SavedModel differs from predict, nothing was left
 import sys
 from pathlib import Path
 
+from console.exits import guarded
 from deeplab.command import flags
 
 
@@ -37,4 +38,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

@@ -15,6 +15,7 @@ Exit status: 0 all images were predicted; 1 some were not, and are listed at the
 import sys
 from pathlib import Path
 
+from console.exits import guarded
 from deeplab.command import flags
 
 
@@ -55,4 +56,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

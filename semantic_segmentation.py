@@ -12,6 +12,7 @@ Exit status: as train.py and evaluate.py.
 import sys
 from pathlib import Path
 
+from console.exits import guarded
 from deeplab.command import flags
 
 
@@ -51,4 +52,4 @@ def _evaluate(resolved, model_dir: Path, folder: Path) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

@@ -11,6 +11,7 @@ of the official DeepLab are understood: docs/coming-from.md.
 
 import sys
 
+from console.exits import guarded
 from deeplab.command import flags
 
 
@@ -62,4 +63,4 @@ def _parser() -> flags.Parser:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

@@ -75,3 +75,8 @@ def duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f'{hours}:{minute:02d}:{second:02d}' if hours else f'{minute}:{second:02d}'
+
+
+def say(line: str) -> None:
+    """One status line, on the error stream so that results can be piped."""
+    print(line, file=sys.stderr, flush=True)

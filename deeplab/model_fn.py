@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from deeplab import losses, metrics, optimizer, summaries
+from deeplab import losses, metrics, optimizer, summaries, watched
 from deeplab.compat import estimator, tf
 from deeplab.layers import recompute, resize
 from deeplab.layers.conv import update_over_replicas
@@ -11,7 +11,6 @@ from deeplab.layers.scope import model_scope
 from deeplab.predicting import forward, predict
 from deeplab.recipes import protocol
 from deeplab.run import Run
-from deeplab.training import eval_hooks, hooks
 
 MODES = estimator.ModeKeys
 
@@ -60,8 +59,8 @@ def _train(run: Run, features, labels, warm_start: WarmStart | None) -> estimato
     loss = tf.add_n(list(parts.values()))
     _summarise(run, features, labels, outputs.logits)
     tf.summary.scalar('learning_rate', learning_rate)
-    for collection, tensor in ((hooks.STEP, batch_step), (hooks.LOSS, loss), (hooks.LEARNING_RATE, learning_rate),
-                               (hooks.FILENAMES, features['filename'])):
+    for collection, tensor in ((watched.STEP, batch_step), (watched.LOSS, loss), (watched.LEARNING_RATE, learning_rate),
+                               (watched.FILENAMES, features['filename'])):
         tf.add_to_collection(collection, tensor)
     return estimator.EstimatorSpec(MODES.TRAIN, loss=loss, train_op=_apply(run, chosen, gradients, step))
 
@@ -165,9 +164,9 @@ def _evaluate(run: Run, features, labels) -> estimator.EstimatorSpec:
     loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
     values, update = metrics.streaming_confusion_matrix(
         labels, classes, run.num_classes, run.dataset.ignore_label, lambda matrix: _scores(run, matrix))
-    tf.add_to_collection(eval_hooks.MATRIX, values['pixel_counts'])
-    tf.add_to_collection(eval_hooks.FILENAMES, features['filename'])
-    tf.add_to_collection(eval_hooks.TRIPTYCH,
+    tf.add_to_collection(watched.MATRIX, values['pixel_counts'])
+    tf.add_to_collection(watched.EVALUATED_FILENAMES, features['filename'])
+    tf.add_to_collection(watched.TRIPTYCH,
                          summaries.triptych(images, labels, classes, run.dataset.palette))
     scores = {k: (v, update) for k, v in values.items()} | _trimap(run, labels, classes)
     return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops=scores)

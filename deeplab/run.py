@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from console.choices import nearest
 from datasets import row as rows
 from datasets.input_fn import Augmentation
 from datasets.row import Dataset
@@ -13,7 +14,7 @@ from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
 from deeplab.recipes import epochs, protocol
 from deeplab.recipes.protocol import Crf
-from deeplab.recipes.recipe import Recipe, nearest
+from deeplab.recipes.recipe import Recipe
 
 PRECISIONS = ('float32', 'bfloat16', 'float16')
 DATA_FORMATS = ('auto', 'channels_last', 'channels_first')

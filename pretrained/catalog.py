@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from deeplab.recipes.recipe import nearest
+from console.choices import nearest
 
 CATALOG = Path(__file__).parent / 'catalog.toml'
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-
-from deeplab.compat import tf
+import tensorflow as tf
 
 Shape = tuple[int, ...]
 LISTED = 10  # names that a message spells out

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
-from deeplab.compat import tf
 from pretrained import released
 from pretrained.checkpoint import Checkpoint
 
@@ -95,11 +95,8 @@ def _layer(values, where, name):
 
 def _save(values: Mapping[str, np.ndarray], prefix: str) -> None:
     Path(prefix).parent.mkdir()
-    with tf.Graph().as_default(), tf.Session() as session:
-        sources = [tf.placeholder(value.dtype, value.shape) for value in values.values()]
-        save = tf.raw_ops.SaveV2(prefix=prefix, tensor_names=list(values), shape_and_slices=[''] * len(values),
-                                 tensors=sources)
-        session.run(save, dict(zip(sources, values.values(), strict=True)))
+    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=list(values), shape_and_slices=[''] * len(values),
+                      tensors=[tf.constant(value) for value in values.values()])
 
 
 if __name__ == '__main__':

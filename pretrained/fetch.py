@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from deeplab.command import flags
+from console.exits import guarded
 from pretrained import catalog
 from pretrained.catalog import Entry
 from pretrained.download import Unreachable, download
@@ -213,4 +213,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

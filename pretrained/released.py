@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from deeplab.recipes.recipe import nearest
+from console.choices import nearest
 from pretrained import catalog, restore
 
 PREFIX = 'catalog:'

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
+import tensorflow as tf
 
-from deeplab.compat import tf
 from pretrained.checkpoint import LISTED, TRAINING_STATE, Checkpoint, Shape, fingerprint, locate, some
 
 __all__ = ['Report', 'assignment_map', 'check_compatible', 'fingerprint', 'locate', 'plan']

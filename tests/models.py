@@ -9,7 +9,7 @@ from deeplab import run
 from deeplab.compat import tf
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-from deeplab.training import train
+from deeplab.training.estimators import model_variables
 from tests.deeplab import fill
 
 TINY = {
@@ -27,7 +27,7 @@ def tiny(**changes) -> Recipe:
 
 def shapes(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the recipe's model variables."""
-    return train.model_variables(run.resolve(recipe))
+    return model_variables(run.resolve(recipe))
 
 
 def write_checkpoint(recipe: Recipe, prefix: Path, step: int | None, rule: str = 'A') -> str:

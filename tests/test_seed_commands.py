@@ -16,7 +16,7 @@ from deeplab import run
 from deeplab.command import tonandr
 from deeplab.compat import tf
 from deeplab.recipes import recipe as recipes
-from deeplab.training import train as runner
+from deeplab.training.estimators import model_variables
 from tests import models
 from tests.deeplab import fill
 from tests.paths import SHARED, shared
@@ -95,7 +95,7 @@ def write_weights(path, row):
     """What slim released for the row's backbone, in its names, as thin as the nets of this test."""
     path.parent.mkdir(exist_ok=True)
     made = run.resolve(recipes.override(row, thin(row.model.net)))
-    shapes = {name: shape for name, shape in runner.model_variables(made).items()
+    shapes = {name: shape for name, shape in model_variables(made).items()
               if name.startswith(f'{made.backbone.scope}/')}
     assert len(shapes) > 20
     models.save({name: fill.value(name, shape, 'A') * 0.1 for name, shape in shapes.items()}, path)

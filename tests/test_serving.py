@@ -10,7 +10,7 @@ from PIL import Image
 
 import export_model
 import inference
-from deeplab.command import flags
+from console.exits import guarded
 from tests import models
 from tests.paths import shared
 
@@ -44,7 +44,7 @@ np.savez(answer, **results)
 
 def main(module, *arguments):
     """The exit status, as the command has it."""
-    return flags.guarded(lambda: module.main([str(argument) for argument in arguments]))
+    return guarded(lambda: module.main([str(argument) for argument in arguments]))
 
 
 def served(saved_model, batches, folder):

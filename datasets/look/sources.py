@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 from console.parallel import ordered_map
-from datasets import convert
 from datasets import row as rows
 from datasets.raw import images, labels
 from datasets.raw.layouts import find_pairs
 from datasets.raw.pairs import Problem
 from datasets.records import checks, manifest, tfrecord
 from datasets.records.checks import Bad, Good
+from datasets.records.examples import check_pair
 from datasets.records.frames import HEADER_BYTES, frames, length_of
 from datasets.row import Dataset
 
@@ -32,7 +32,7 @@ class Raw:
 
     def scan(self, workers: int) -> Iterator[Good | Problem]:
         """What became of every example, in order; the first problem of those that have some."""
-        check = functools.partial(convert.check_pair, self.dataset)
+        check = functools.partial(check_pair, self.dataset)
         for pair, checked in zip(self._pairs, ordered_map(check, self._pairs, workers), strict=True):
             yield checked.problems[0] if checked.problems else Good(pair.id, checked.size, checked.pixels)
 

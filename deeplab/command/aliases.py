@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from console.choices import nearest
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 
@@ -139,7 +140,7 @@ def _apply(flag: Flag, on: bool, value: str, command: Translation, own_flags, st
         command.notes.append(f'--{flag.name}: {flag.says}')
     if flag.recipe:
         if value not in flag.recipe:
-            error(f'--{flag.name} {value} is unknown; {recipes.nearest(value, flag.recipe)}')
+            error(f'--{flag.name} {value} is unknown; {nearest(value, flag.recipe)}')
         command.recipe = flag.recipe[value]
         command.notes.append(f'--{flag.name} {value}: this is recipe {command.recipe}')
     if flag.own:

@@ -5,12 +5,12 @@ DeepLab call things; an unknown flag is answered with the nearest names.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from console.choices import nearest
 from deeplab.command import aliases
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         namespace, unknown = self.parse_known_args(command.own)
         if unknown:
             names = [*self._option_string_actions, *(f'--{name}' for name in table.flags)]
-            self.error(f'unknown argument {unknown[0]}; {recipes.nearest(unknown[0], names)}')
+            self.error(f'unknown argument {unknown[0]}; {nearest(unknown[0], names)}')
         for name in [n for n in vars(namespace) if '.' in n]:
             fields[name] = getattr(namespace, name)
             delattr(namespace, name)
@@ -173,19 +173,3 @@ def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: di
             raise ValueError(f'{model_dir} was trained with another model than {name}:\n  ' + '\n  '.join(changes) +
                              '\nWithout --recipe its own is taken.')
     return chosen
-
-
-def guarded(main) -> int:
-    """Runs a main; what a user can mend is one line, not a traceback: status 2, or 1 for a training that failed."""
-    # Here as well as in compat: `datasets` may be what imports TensorFlow first.
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    try:
-        return main()
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        if type(error).__name__ != 'TrainingFailed':
-            raise
-        print(f'error: {error}', file=sys.stderr)
-        return 1

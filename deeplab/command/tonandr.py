@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.choices import nearest
 from datasets import convert
 from datasets import row as rows
 from deeplab.nets.parts.dense_prediction_cell import load_cell
@@ -118,7 +119,7 @@ def _flatten(content: Any, prefix: str = '') -> dict[str, Any]:
         elif path in KEYS:
             values[path] = value
         else:
-            raise ValueError(f'unknown key {path!r}; {recipes.nearest(path, KEYS)}')
+            raise ValueError(f'unknown key {path!r}; {nearest(path, KEYS)}')
     return values
 
 

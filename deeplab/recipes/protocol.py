@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from deeplab.recipes.recipe import nearest
+from console.choices import nearest
 from deeplab.recipes.schema import Evaluation
 
 CHOICES = {'fusion': ('mean', 'max'), 'tile_weighting': ('uniform', 'gaussian'), 'resolution': ('original', 'resized'),

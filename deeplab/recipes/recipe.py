@@ -6,16 +6,16 @@ answered with the nearest names.
 """
 
 import dataclasses
-import difflib
 import functools
 import json
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from console.choices import nearest
 from deeplab.recipes.schema import Recipe
 
 RECIPES = Path(__file__).parent
@@ -33,13 +33,6 @@ def fields(section: type = Recipe, prefix: str = '') -> Mapping[str, dataclasses
         else:
             found[prefix + field.name] = field
     return types.MappingProxyType(found)
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """The choices for an error message, the likeliest first when the word is nearly one of them."""
-    choices = list(choices)
-    close = difflib.get_close_matches(word, choices, n=3, cutoff=0.5)
-    return f'did you mean {" or ".join(close)}?' if close else f'choices: {", ".join(choices)}'
 
 
 def get(recipe: Recipe, path: str) -> Any:

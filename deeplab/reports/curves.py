@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from deeplab.command import flags
+from console.exits import guarded
 from deeplab.compat import tf
 
 TAGS = ('mean_iou', 'loss', 'learning_rate')
@@ -78,4 +78,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

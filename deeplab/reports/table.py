@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from deeplab.command import flags
+from console.exits import guarded
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import cells
 from deeplab.reports.page import page
@@ -73,4 +73,4 @@ def main(argv=None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(flags.guarded(main))
+    sys.exit(guarded(main))

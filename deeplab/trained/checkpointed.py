@@ -10,7 +10,7 @@ from deeplab.compat import estimator, tf
 from deeplab.model_fn import model_fn
 from deeplab.run import Run
 from deeplab.trained import averages
-from deeplab.training import train
+from deeplab.training.estimators import make_estimator, model_variables
 from pretrained import released, restore
 
 STEP = 'global_step'
@@ -30,7 +30,7 @@ class Trained:
 
     def make_estimator(self, model_dir: Path) -> estimator.Estimator:
         """An Estimator to evaluate and predict with; give it `prefix` as checkpoint_path."""
-        base = train.make_estimator(self.run, model_dir)
+        base = make_estimator(self.run, model_dir)
         return estimator.Estimator(_weights_only_model_fn, config=base.config,
                                    params={'run': self.run, 'step': self.step or 0})
 
@@ -74,13 +74,13 @@ def load(run: Run, prefixes: Sequence[str]) -> list[Trained]:
     Raises:
       ValueError: a checkpoint is damaged, or isn't of this model.
     """
-    variables = train.model_variables(run)
+    variables = model_variables(run)
     found = []
     for prefix in prefixes:
         report = restore.plan(prefix, variables)
         _check_class_count(run, report)
         # Only training builds auxiliary heads; looking for them costs a second graph.
-        auxiliary = train.model_variables(run, training=True) if report.unused else ()
+        auxiliary = model_variables(run, training=True) if report.unused else ()
         restore.check_compatible(prefix, variables, optional=auxiliary)
         reader = tf.train.load_checkpoint(prefix)
         found.append(Trained(run, prefix, int(reader.get_tensor(STEP)) if reader.has_tensor(STEP) else None,

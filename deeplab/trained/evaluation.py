@@ -13,7 +13,7 @@ from deeplab.reports.measurement import Measurement
 from deeplab.run import Run
 from deeplab.trained import checkpointed
 from deeplab.trained.checkpointed import Trained
-from deeplab.training import corrupt, eval_hooks, train
+from deeplab.training import corrupt, eval_hooks, inputs
 from pretrained import restore
 
 
@@ -28,7 +28,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     """
     run = model.run
     recipe = run.recipe
-    index = train.index_evaluation(run)
+    index = inputs.index_evaluation(run)
     name = f'{recipe.data.eval_split}_{protocol.name(recipe.evaluation, run.eval_output_stride)}'
     watching = [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
     if model_dir is not None:
@@ -39,7 +39,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     start = time.monotonic()
     with checkpointed.folder_for_events(model_dir) as folder, corrupt.listed(index):
         values = model.make_estimator(folder).evaluate(
-            train.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix, name=name)
+            inputs.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix, name=name)
     return Measurement(
         recipe=recipe, dataset=run.dataset, output_stride=run.eval_output_stride,
         confusion_matrix=np.asarray(values['pixel_counts'], np.int64), num_images=index.num_examples,
@@ -52,4 +52,4 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
 
 def num_images(run: Run) -> int:
     """Images that the recipe evaluates."""
-    return train.index_evaluation(run).num_examples
+    return inputs.index_evaluation(run).num_examples

@@ -5,15 +5,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from console.progress import say
 from deeplab.run import Run
-from deeplab.training import train
-from deeplab.training.model_dir import locked, say
+from deeplab.training import inputs
+from deeplab.training.model_dir import locked
 
 
 def restart(run: Run, model_dir: Path, yes: bool) -> None:
     """Deletes model_dir for a new training; what can't train, for want of records, deletes nothing. See `clean`."""
     for split in (run.recipe.data.train_split, run.recipe.data.eval_split):
-        train.index_split(run, split)
+        inputs.index_split(run, split)
     clean(model_dir, yes)
 
 

@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from console.exits import TrainingFailed
+from console.progress import say
 from datasets import input_fn
 from deeplab.compat import tf
-from deeplab.training.hooks import TrainingFailed
-from deeplab.training.model_dir import say
 
 
 @contextlib.contextmanager

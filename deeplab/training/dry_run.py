@@ -13,7 +13,7 @@ from deeplab.model_fn import MODES, model_fn
 from deeplab.predicting import forward
 from deeplab.recipes import epochs
 from deeplab.run import Run
-from deeplab.training import train
+from deeplab.training import inputs
 from deeplab.training.devices import session_config
 from pretrained import released
 
@@ -67,7 +67,7 @@ def _train_images(run: Run) -> int | None:
     """How many images an epoch has: those of the records, or while there are none as many as the dataset's row says."""
     data = run.recipe.data
     try:
-        return train.index_split(run, data.train_split).num_examples
+        return inputs.index_split(run, data.train_split).num_examples
     except (ValueError, OSError):  # _missing says what is wrong with them
         split = run.dataset.splits.get(data.train_split)
         return min(split.num_images, data.limit or split.num_images) if split else None
@@ -160,7 +160,7 @@ def _missing(run: Run) -> Iterator[str]:
     recipe = run.recipe
     for split in (recipe.data.train_split, recipe.data.eval_split):
         try:
-            train.index_split(run, split)
+            inputs.index_split(run, split)
         except (ValueError, OSError) as error:
             yield f'split {split}: {error}'
     if recipe.init.checkpoint:

@@ -1,6 +1,6 @@
 """What surrounds an evaluation: progress, pictures for TensorBoard and for folders, stopping on a signal.
 
-`model_fn` leaves the tensors that these hooks watch in the collections below.
+They watch the tensors that `model_fn` leaves in the collections of `watched`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,13 +10,9 @@ import numpy as np
 from PIL import Image
 
 from console.progress import Progress
-from deeplab import summaries
+from deeplab import summaries, watched
 from deeplab.compat import tf
 from deeplab.training.hooks import StopSignal
-
-TRIPTYCH = 'deeplab/triptych'
-MATRIX = 'deeplab/confusion_matrix'
-FILENAMES = 'deeplab/evaluated_filenames'
 
 
 class Terminated(Exception):
@@ -58,7 +54,7 @@ class FirstPictures(tf.train.SessionRunHook):
 
     def begin(self):
         self.pictures: list[tuple[str, np.ndarray]] = []  # file name, uint8 [H,3W,3]
-        self._fetches = [tf.get_collection(FILENAMES)[0], tf.get_collection(TRIPTYCH)[0]]
+        self._fetches = [tf.get_collection(watched.EVALUATED_FILENAMES)[0], tf.get_collection(watched.TRIPTYCH)[0]]
 
     def before_run(self, run_context):
         return tf.train.SessionRunArgs(self._fetches) if len(self.pictures) < self._count else None
@@ -78,7 +74,7 @@ class PicturesToTensorBoard(FirstPictures):
 
     def begin(self):
         super().begin()
-        self._state = [tf.train.get_global_step(), tf.get_collection(MATRIX)[0]]
+        self._state = [tf.train.get_global_step(), tf.get_collection(watched.MATRIX)[0]]
 
     def end(self, session):
         step, matrix = session.run(self._state)

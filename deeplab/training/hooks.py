@@ -1,7 +1,6 @@
 """What surrounds a training step: checkpoints, the console line, stopping on a signal, naming the batch of a NaN.
 
-`model_fn` leaves the tensors that hooks watch in the collections below, because under a distribution strategy it runs
-once per replica while a hook exists once.
+They watch the tensors that `model_fn` leaves in the collections of `watched`.
 """
 
 import os
@@ -13,18 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from console.exits import TrainingFailed
 from console.progress import duration
+from deeplab import watched
 from deeplab.compat import tf
-
-# Collections: one tensor per replica.
-FILENAMES = 'deeplab/filenames'
-LOSS = 'deeplab/loss'
-LEARNING_RATE = 'deeplab/learning_rate'
-STEP = 'deeplab/step'  # the global step that a batch belongs to, known exactly from its example numbers
-
-
-class TrainingFailed(RuntimeError):
-    """Training can't go on; the message says where and what to do."""
 
 
 class StopSignal:
@@ -76,8 +67,9 @@ class StopOnNan(tf.train.SessionRunHook):
     """Raises TrainingFailed at a non-finite loss, naming the images of that batch; must stand before the saver."""
 
     def begin(self):
-        self._watched = {'loss': tf.get_collection(LOSS), 'files': tf.get_collection(FILENAMES),
-                         'learning_rate': tf.get_collection(LEARNING_RATE)[0], 'step': tf.get_collection(STEP)[0]}
+        self._watched = {'loss': tf.get_collection(watched.LOSS), 'files': tf.get_collection(watched.FILENAMES),
+                         'learning_rate': tf.get_collection(watched.LEARNING_RATE)[0],
+                         'step': tf.get_collection(watched.STEP)[0]}
 
     def before_run(self, run_context):
         return tf.train.SessionRunArgs(self._watched)
@@ -189,8 +181,8 @@ class Console(tf.train.SessionRunHook):
         self._clock = clock
 
     def begin(self):
-        self._fetches = {'step': tf.get_collection(STEP)[0], 'loss': tf.get_collection(LOSS),
-                         'learning_rate': tf.get_collection(LEARNING_RATE)[0]}
+        self._fetches = {'step': tf.get_collection(watched.STEP)[0], 'loss': tf.get_collection(watched.LOSS),
+                         'learning_rate': tf.get_collection(watched.LEARNING_RATE)[0]}
         self._first = None  # (steps done, time) after the first step, which pays for start-up
         self._steps, self._seconds = 0, 0.0  # since the last line
 

@@ -6,18 +6,13 @@ import json
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from console.progress import say
 from deeplab.compat import estimator, tf
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-
-
-def say(line: str) -> None:
-    """One status line, on the error stream so that results can be piped."""
-    print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -1,23 +1,22 @@
 """Trains a Run with `tf.estimator.train_and_evaluate`, after everything that can be checked beforehand was checked."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from console.progress import Progress
 from datasets import input_fn
-from datasets.input import subset
 from datasets.records import class_weights
 from deeplab import optimizer
-from deeplab.compat import estimator, tensorflow, tf
-from deeplab.layers.scope import model_scope
-from deeplab.model_fn import MODES, WarmStart, model_fn
-from deeplab.predicting import forward
+from deeplab.compat import estimator, tf
+from deeplab.model_fn import WarmStart
 from deeplab.recipes import epochs
 from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH
 from deeplab.run import Run
 from deeplab.training import corrupt, eval_hooks, hooks
-from deeplab.training.devices import is_chief, session_config, worker
+from deeplab.training.devices import is_chief, worker
+from deeplab.training.estimators import make_estimator, model_variables
+from deeplab.training.inputs import eval_input, index_evaluation, index_split, train_input
 from deeplab.training.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
 from pretrained import fitting, released, restore
 
@@ -63,7 +62,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
             return 0
         stop.install()
         chosen = make_estimator(run, model_dir, strategy, warm_start)
-        training = estimator.TrainSpec(_train_input(run, model_dir, train_index), recipe.train.max_steps,
+        training = estimator.TrainSpec(train_input(run, model_dir, train_index), recipe.train.max_steps,
                                        hooks=_train_hooks(run, model_dir, replicas, stop, best))
         evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, name=None, start_delay_secs=0,
                                         throttle_secs=recipe.train.eval_secs,
@@ -76,51 +75,6 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
             say('stopped during an evaluation; the checkpoint of the last step is written')
         _is_enough(run, best)
     return stop.exit_status
-
-
-def index_split(run: Run, split: str, on_corrupt: str = 'stop') -> input_fn.RecordIndex:
-    """The records of a split, as many as `data.limit` leaves; ValueError where they are missing or damaged."""
-    data = run.recipe.data
-    index = input_fn.index_records(data.data_dir, split, run.dataset, on_corrupt=on_corrupt)
-    return subset.first(index, data.limit)
-
-
-def index_evaluation(run: Run) -> input_fn.RecordIndex:
-    """The records that are evaluated: of the evaluation split, as many as `evaluation.limit` leaves."""
-    return subset.first(index_split(run, run.recipe.data.eval_split), run.recipe.evaluation.limit)
-
-
-def make_estimator(run: Run, model_dir: Path, strategy: tf.distribute.Strategy | None = None,
-                   warm_start: WarmStart | None = None) -> estimator.Estimator:
-    """The Estimator of a Run; the same for training, evaluation, prediction and export."""
-    options = run.recipe.train
-    if options.deterministic:
-        tensorflow.config.experimental.enable_op_determinism()
-    config = estimator.RunConfig(
-        model_dir=str(model_dir), tf_random_seed=options.seed, save_summary_steps=options.summary_steps,
-        keep_checkpoint_max=options.keep_checkpoints, log_step_count_steps=None, save_checkpoints_secs=None,
-        save_checkpoints_steps=None,  # hooks.Saver does it; several workers would get a second one
-        train_distribute=strategy,
-        session_config=session_config(options.precision, options.data_format))
-    return estimator.Estimator(model_fn, config=config, params={'run': run, 'warm_start': warm_start})
-
-
-def model_variables(run: Run, training: bool = False) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a Run's variables (without optimizer slots), from a graph built for this and thrown away.
-
-    With `training`, those of auxiliary heads too.
-    """
-    recipe = run.recipe
-    height, width = recipe.data.crop_size
-    with tf.Graph().as_default():
-        images = tf.placeholder(tf.float32, [1, height, width, 3])
-        if training:
-            with model_scope(training=True, batch_norm=recipe.batch_norm.mode):
-                forward.outputs(run, images, recipe.model.image_pyramid, training=True,
-                                output_stride=recipe.model.output_stride)
-        else:
-            model_fn({'image': images}, None, MODES.PREDICT, {'run': run})
-        return {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
 
 
 def _initialise(run: Run, model_dir: Path, variables: Mapping[str, tuple[int, ...]]) -> WarmStart | None:
@@ -213,21 +167,6 @@ def _warn_of_small_batches(run: Run, variables: Iterable[str]) -> None:
         say(f'warning: batch norm is trained on {batch} images per replica; below {SMALLEST_BATCH_NORM_BATCH} its '
             f'statistics are poor (the papers used 12 to 16). Consider --batch_norm.mode freeze_statistics or a larger '
             f'batch')
-
-
-def _train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex) -> Callable:
-    def build(input_context=None):
-        context = input_context or tf.distribute.InputContext()
-        return input_fn.train_dataset(
-            index, run.augmentation, batch_size=run.images_per_step, seed=run.recipe.train.seed,
-            start_step=latest_step(model_dir), max_steps=run.recipe.train.max_steps,
-            ignore_label=run.dataset.ignore_label, num_replicas=context.num_replicas_in_sync,
-            pipeline=context.input_pipeline_id, num_pipelines=context.num_input_pipelines)
-    return build
-
-
-def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
-    return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)
 
 
 def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint) -> list:

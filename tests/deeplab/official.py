@@ -7,7 +7,7 @@ import numpy as np
 from deeplab import run
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-from deeplab.training import train
+from deeplab.training.estimators import model_variables
 from tests import models
 from tests.deeplab import fill
 
@@ -31,6 +31,6 @@ def resolved(changes=None) -> run.Run:
 
 def write_checkpoint(folder: Path, rule: str = 'A', **replaced) -> str:
     """A checkpoint of step 0 with the fill rule's values, but for those of `replaced`; returns its prefix."""
-    values = {name: fill.value(name, shape, rule) for name, shape in train.model_variables(resolved()).items()}
+    values = {name: fill.value(name, shape, rule) for name, shape in model_variables(resolved()).items()}
     assert set(replaced) <= set(values)
     return models.save(values | replaced | {'global_step': np.int64(0)}, folder / 'model.ckpt-0')

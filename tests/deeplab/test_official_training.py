@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from deeplab import losses, model_fn, optimizer
+from deeplab import losses, model_fn, optimizer, watched
 from deeplab.compat import tf
 from deeplab.recipes.schema import Optimizer, Schedule
-from deeplab.training import hooks
-from deeplab.training import train as runner
+from deeplab.training import train
+from deeplab.training.estimators import model_variables
 from tests.deeplab import fill, oracle
 from tests.deeplab import official as configuration
 
@@ -109,7 +109,7 @@ def test_three_steps(official):
         rate = optimizer.learning_rate(schedule, step, recipe['steps'])
         loss = model.cross_entropy() + losses.l2_loss(model.variables, recipe['weight_decay'], 'conv_weights')
         chosen = optimizer.make_optimizer(options, rate)
-        train = optimizer.apply(
+        train_op = optimizer.apply(
             optimizer.gradients(loss, chosen, model.variables), chosen, step,
             multipliers=optimizer.gradient_multipliers([optimizer.variable_name(v) for v in model.variables], options),
             variables=model.variables, update_ops=tf.get_collection(tf.GraphKeys.UPDATE_OPS))
@@ -117,7 +117,7 @@ def test_three_steps(official):
         session.run(tf.variables_initializer([v for v in tf.global_variables() if id(v) not in filled]))
         assert len(record['trace']) == 4
         for point in record['trace']:
-            fetches = [rate, loss] + [train] * (point['step'] < 3)
+            fetches = [rate, loss] + [train_op] * (point['step'] < 3)
             found = session.run(fetches, {model.labels: LABELS, model.step: point['step']})
             np.testing.assert_allclose(found[0], point['lr'], rtol=1e-6)
             np.testing.assert_allclose(found[1], point['total_loss'], rtol=1e-5)
@@ -179,7 +179,7 @@ def test_three_steps_of_a_recipe(official):
                'optimizer.bias_multiplier': 2.0}
     with tf.Graph().as_default(), tf.Session() as session:
         training = Trained(session, changes, 'B')
-        fetches = tf.get_collection(hooks.LEARNING_RATE) + [training.spec.loss, training.spec.train_op]
+        fetches = tf.get_collection(watched.LEARNING_RATE) + [training.spec.loss, training.spec.train_op]
         for point in record['trace'][:3]:
             rate, loss, _ = session.run(fetches, {training.step: point['step']})
             np.testing.assert_allclose(rate, point['lr'], rtol=1e-6)
@@ -194,6 +194,6 @@ def test_a_recipe_leaves_the_last_layers_out(logits_only, tmp_path):
     run = configuration.resolved({
         'init.checkpoint': configuration.write_checkpoint(tmp_path / 'released'), 'init.head': False,
         'optimizer.last_layers_contain_logits_only': logits_only})
-    start = runner._initialise(run, tmp_path / 'new', runner.model_variables(run, training=True))
+    start = train._initialise(run, tmp_path / 'new', model_variables(run, training=True))
     names = {name for name, _ in oracle.manifests()[configuration.CONFIG]['variables']}
     assert names - set(start.assignment.values()) == expected - {'global_step'}

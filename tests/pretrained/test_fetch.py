@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from deeplab.command import flags
+from console.exits import guarded
 from pretrained import catalog, fetch
 from pretrained.catalog import Entry, Source
 from tests.pretrained.archives import FILES, checkpoint, file, packed
@@ -175,7 +175,7 @@ def run(entry, tmp_path, monkeypatch):
 
     def call(*argv):
         monkeypatch.setattr(sys, 'argv', ['fetch', *argv, '--dir', str(tmp_path)])
-        return flags.guarded(fetch.main)
+        return guarded(fetch.main)
     return call
 
 

@@ -12,7 +12,7 @@ from deeplab.layers.scope import model_scope
 from deeplab.nets import NETS
 from deeplab.nets.fcn import bilinear_upsampling
 from deeplab.recipes import recipe as recipes
-from deeplab.training import train
+from deeplab.training.estimators import model_variables
 from tests.deeplab import fill
 
 THIN = {'backbone_options': {'depth_multiplier': 1 / 16}}
@@ -289,7 +289,7 @@ def multi_scale_rows():
 @pytest.mark.parametrize('row', multi_scale_rows())
 def test_rows_of_multi_scale_prediction_train_its_branches_and_the_classifier_alone(row):
     """Section 4.3: "We only adjust the newly added weights"; the released train.prototxt trains fc8 with them."""
-    factors = optimizer.gradient_multipliers(train.model_variables(run.resolve(row)), row.optimizer)
+    factors = optimizer.gradient_multipliers(model_variables(run.resolve(row)), row.optimizer)
     trained = {variable: factor for variable, factor in factors.items() if factor}
     assert len(trained) == 2 * (3 * len(BRANCHES) + 1)
     assert {variable.split('/')[0] for variable in trained} == {'multi_scale', 'logits'}
@@ -369,5 +369,5 @@ ROWS = {name: row for name, row in recipes.table().items() if row.model.net in T
 @pytest.mark.parametrize('name', ROWS)
 def test_rows_expect_the_parameters_that_their_net_has(name):
     assert len(ROWS) >= 10 and {row.model.net for row in ROWS.values()} == set(THIN_NETS)
-    shapes = train.model_variables(run.resolve(ROWS[name])).values()
+    shapes = model_variables(run.resolve(ROWS[name])).values()
     assert sum(int(np.prod(shape)) for shape in shapes) == ROWS[name].expected.params

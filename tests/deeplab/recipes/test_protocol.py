@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import evaluate
+from console.exits import guarded
 from datasets import row as rows
 from deeplab import metrics, run
-from deeplab.command import flags
 from deeplab.compat import tf
 from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
@@ -150,7 +150,7 @@ def test_categories_are_for_all_classes_or_none(tmp_path):
 def test_the_mean_of_checkpoints_is_evaluated_near_boundaries_on_the_first_images(record_dir, tmp_path):
     folder = models.write_model_dir(models.tiny(), tmp_path / 'model')
     result = tmp_path / 'r.json'
-    assert flags.guarded(lambda: evaluate.main([
+    assert guarded(lambda: evaluate.main([
         '--model_dir', str(folder), '--checkpoint', 'average:2', '--data_dir', str(record_dir), '--result', str(result),
         '--evaluation.limit', '2', '--evaluation.trimap', '1,4', '--evaluation.trimap_around', 'edges'])) == 0
     found = json.loads(result.read_text())

@@ -9,10 +9,10 @@ from PIL import Image
 
 import evaluate
 import inference
+from console.exits import guarded
 from datasets import convert
 from datasets import row as rows
 from deeplab import run
-from deeplab.command import flags
 from deeplab.compat import tf
 from deeplab.trained import checkpointed
 from tests import models
@@ -42,7 +42,7 @@ def evaluated(tmp_path, record_dir, *arguments):
 
 def main(module, *arguments):
     """The exit status, as the command has it."""
-    return flags.guarded(lambda: module.main([str(argument) for argument in arguments]))
+    return guarded(lambda: module.main([str(argument) for argument in arguments]))
 
 
 def test_scores_are_those_of_the_predicted_pngs(latest, raw, model_dir, tmp_path):

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import export_model
+from console.exits import guarded
 from datasets import row as rows
 from deeplab import run
-from deeplab.command import flags
 from deeplab.compat import tf
 from deeplab.trained import checkpointed, export
 from tests import models
@@ -38,7 +38,7 @@ def exported(model_dir, tmp_path_factory):
 
 def main(*arguments):
     """The exit status, as the command has it."""
-    return flags.guarded(lambda: export_model.main([str(argument) for argument in arguments]))
+    return guarded(lambda: export_model.main([str(argument) for argument in arguments]))
 
 
 def load(model_dir, **changes):

@@ -8,7 +8,7 @@ import tensorflow
 from PIL import Image
 
 import inference
-from deeplab.command import flags
+from console.exits import guarded
 from deeplab.summaries import palette_table
 from deeplab.trained import infer
 from tests import models
@@ -23,7 +23,7 @@ def model_dir(tmp_path_factory):
 
 def predict(*arguments):
     """The exit status, as the command has it."""
-    return flags.guarded(lambda: inference.main([str(argument) for argument in arguments]))
+    return guarded(lambda: inference.main([str(argument) for argument in arguments]))
 
 
 def noise(height=37, width=51, seed=0):

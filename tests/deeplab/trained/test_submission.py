@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import inference
+from console.exits import guarded
 from datasets import row as rows
-from deeplab.command import flags
 from deeplab.summaries import palette_table
 from deeplab.trained import submission
 from tests import models
@@ -74,12 +74,12 @@ def test_the_command_writes_and_packs_a_submission(tmp_path, capsys):
     command = ['--model_dir', str(folder), '--input', str(images), '--output_dir', str(tmp_path / 'out'),
                '--submission', 'voc']
     (images / '2008_000009.png').write_bytes(b'nothing')
-    assert flags.guarded(lambda: inference.main(command)) == 1
+    assert guarded(lambda: inference.main(command)) == 1
     assert not (tmp_path / 'out/voc.tgz').exists()
     (images / '2008_000009.png').unlink()
-    assert flags.guarded(lambda: inference.main(command)) == 2
+    assert guarded(lambda: inference.main(command)) == 2
     assert 'outputs exist already' in capsys.readouterr().err
-    assert flags.guarded(lambda: inference.main([*command, '--overwrite'])) == 0
+    assert guarded(lambda: inference.main([*command, '--overwrite'])) == 0
     with tarfile.open(tmp_path / 'out/voc.tgz') as opened:
         sizes = {Path(name).stem: Image.open(opened.extractfile(name)).size for name in opened.getnames()}
     assert sizes == {'2008_000006': (40, 30), '2008_000008': (25, 41)}

@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
+from console.exits import TrainingFailed
 from datasets import input_fn
 from datasets.records import tfrecord
 from deeplab.compat import tf
 from deeplab.training import corrupt
-from deeplab.training.hooks import TrainingFailed
 from tests.conftest import TINY, python
 from tests.datasets import drawn
 

@@ -5,6 +5,8 @@ import io
 import numpy as np
 import pytest
 
+from console.exits import TrainingFailed
+from deeplab import watched
 from deeplab.compat import tf
 from deeplab.training import hooks
 
@@ -23,8 +25,9 @@ def train(hooks_, steps, losses=None):
         loss = tf.gather(tf.constant(losses or [1.0] * steps), batch_step)
         with tf.control_dependencies([batch_step, loss]):
             update = tf.group(step.assign_add(1), weight.assign(weight * loss))
-        for name, tensor in ((hooks.STEP, batch_step), (hooks.LOSS, loss), (hooks.LEARNING_RATE, tf.constant(0.25)),
-                             (hooks.FILENAMES, tf.constant(['a.jpg', 'b.jpg']))):
+        for name, tensor in ((watched.STEP, batch_step), (watched.LOSS, loss),
+                             (watched.LEARNING_RATE, tf.constant(0.25)),
+                             (watched.FILENAMES, tf.constant(['a.jpg', 'b.jpg']))):
             tf.add_to_collection(name, tensor)
         tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver(save_relative_paths=True))
         with tf.train.SingularMonitoredSession(hooks_) as session:
@@ -54,13 +57,13 @@ def test_the_console_rewrites_its_line_on_a_terminal(tmp_path):
 
 
 def test_nan_names_step_rate_and_files(tmp_path):
-    with pytest.raises(hooks.TrainingFailed, match=r'at step 2 \(learning rate 0.25\); the batch was: a.jpg, b.jpg'):
+    with pytest.raises(TrainingFailed, match=r'at step 2 \(learning rate 0.25\); the batch was: a.jpg, b.jpg'):
         train([hooks.StopOnNan()], 4, [1.0, 1.0, float('nan'), 1.0])
 
 
 def test_the_saver_writes_no_weights_that_are_not_finite(tmp_path):
     stop = hooks.StopSignal()
-    with pytest.raises(hooks.TrainingFailed, match='weight'):
+    with pytest.raises(TrainingFailed, match='weight'):
         train([hooks.Saver(str(tmp_path), 1, 0, stop)], 4, [1.0, 2.0, float('inf'), 1.0])
     latest = tf.train.latest_checkpoint(str(tmp_path))
     assert latest.endswith('model.ckpt-2')

@@ -10,6 +10,7 @@ from deeplab import run
 from deeplab.compat import tf
 from deeplab.layers.conv import biases, conv2d
 from deeplab.training import train
+from deeplab.training.estimators import model_variables
 from tests import models
 
 
@@ -66,8 +67,8 @@ def test_training_has_the_variables_of_evaluation_and_those_of_auxiliary_heads()
         return outputs._replace(aux={'auxiliary': (extra, 0.4)})
 
     changed = dataclasses.replace(chosen, net=dataclasses.replace(chosen.net, build=with_auxiliary_head))
-    plain, full = train.model_variables(changed), train.model_variables(changed, training=True)
-    assert plain == train.model_variables(chosen)
+    plain, full = model_variables(changed), model_variables(changed, training=True)
+    assert plain == model_variables(chosen)
     extra = full.keys() - plain.keys() - {'global_step'}  # which dropout counts by
     assert extra == {'auxiliary/weights', 'auxiliary/biases'}
     assert plain.items() - {('global_step', ())} <= full.items()
