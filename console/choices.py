@@ -28,16 +28,15 @@ def refuse_unknown(what: str, names: Iterable[Any], known: Collection[Any], hint
 
 
 def nearest(word: Any, choices: Iterable[Any], hint: str = '') -> str:
-    """What an error message says of the choices: those that are nearly the word, else all, or the first few of many."""
+    """What an error message says of the choices: those that are nearly the word, and all unless they are many."""
     choices = list(map(str, choices))
     close = difflib.get_close_matches(str(word), choices, n=3, cutoff=0.5)
-    if close:
-        said = f'did you mean {" or ".join(close)}?'
-    elif len(choices) > MANY:
-        said = f'choices: {", ".join(choices[:FEW])} and {len(choices) - FEW} more'
-    else:
-        said = f'choices: {", ".join(choices) or "none"}'
-    return f'{said} ({hint})' if hint else said
+    said = [f'did you mean {" or ".join(close)}?'] if close else []
+    if len(choices) <= (FEW if close else MANY):
+        said.append(f'choices: {", ".join(choices) or "none"}')
+    elif not close:
+        said.append(f'choices: {", ".join(choices[:FEW])} and {len(choices) - FEW} more')
+    return ' '.join([*said, f'({hint})'] if hint else said)
 
 
 def _short(name: Any) -> str:

@@ -1,15 +1,16 @@
 """What a dataset is, read from one TOML row: classes, colours, ignored ids, splits and layout."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.choices import choose, refuse_unknown
+
 ROWS = Path(__file__).parent / 'rows'
-KEYS = {'exif', 'title', 'url', 'licence', 'ignore_label', 'classes', 'ids', 'layout', 'splits', 'unpack', 'labels',
-        'ignore_colors', 'variable', 'tiles'}
+KEYS = ('title', 'url', 'licence', 'unpack', 'ignore_label', 'classes', 'ids', 'layout', 'splits', 'exif', 'labels',
+        'ignore_colors', 'variable', 'tiles')
 LABELS = ('ids', 'colors', 'one_hot')
 EXIF = ('agree', 'as_stored')
 
@@ -140,16 +141,11 @@ def load(name_or_path: str | Path) -> Dataset:
 
 
 def _row_of(name: str) -> Path:
-    if name in names():
-        return ROWS / f'{name}.toml'
-    near = difflib.get_close_matches(name, names(), n=1)
-    hint = f' (did you mean {near[0]}?)' if near else ''
-    choices = ', '.join(names())
-    raise ValueError(f'unknown dataset {name!r}{hint}: choose one of {choices}, or give the path of a .toml row')
+    return ROWS / f'{choose("dataset", name, names(), "or give the path of a .toml row")}.toml'
 
 
 def _dataset(name: str, row: dict) -> Dataset:
-    _refuse_unknown(row, KEYS, 'row')
+    refuse_unknown('key of the row', row, KEYS)
     dataset = Dataset(
         name=name,
         title=row['title'],
@@ -186,14 +182,8 @@ def _ids(entry: dict | list) -> dict[int, int]:
 
 
 def _fields(record: type, entry: dict, where: str):
-    _refuse_unknown(entry, set(record.__dataclass_fields__), where)
+    refuse_unknown(f'key of {where}', entry, record.__dataclass_fields__)
     return record(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
-
-
-def _refuse_unknown(table: dict, known: set[str], where: str) -> None:
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ValueError(f'unknown key {unknown[0]!r} in {where}: choose from {", ".join(sorted(known))}')
 
 
 def _check(dataset: Dataset) -> None:
@@ -201,8 +191,7 @@ def _check(dataset: Dataset) -> None:
         raise ValueError('class names must be unique and at least one')
     if dataset.num_classes > 255 or not 0 <= dataset.ignore_label <= 255:
         raise ValueError('records hold 8-bit ids: at most 255 classes, and ignore_label in 0..255')
-    if dataset.exif not in EXIF:
-        raise ValueError(f'exif is {dataset.exif!r}: choose from {", ".join(EXIF)}')
+    choose('exif', dataset.exif, EXIF)
     for name, color in zip(dataset.class_names, dataset.palette, strict=True):
         if len(color) != 3 or not all(isinstance(value, int) and 0 <= value <= 255 for value in color):
             raise ValueError(f'color of class {name!r} is {color}: give three integers in 0..255')
@@ -219,8 +208,7 @@ def _check(dataset: Dataset) -> None:
 
 
 def _check_labels(dataset: Dataset) -> None:
-    if dataset.labels not in LABELS:
-        raise ValueError(f'labels = {dataset.labels!r}: choose from {", ".join(LABELS)}')
+    choose('labels', dataset.labels, LABELS)
     colors = [*dataset.palette, *dataset.ignore_colors]
     repeated = sorted({color for color in colors if colors.count(color) > 1})
     if dataset.labels == 'colors' and repeated:

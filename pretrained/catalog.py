@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from console.choices import nearest
+from console.choices import choose, refuse_unknown
 
 CATALOG = Path(__file__).parent / 'catalog.toml'
 
@@ -77,16 +77,13 @@ def load(path: Path = CATALOG) -> dict[str, Entry]:
 
 def find(name: str, entries: Mapping[str, Entry]) -> Entry:
     """The entry of that name; ValueError with the nearest names."""
-    if name not in entries:
-        raise ValueError(f'there is no checkpoint {name!r} in the catalog; {nearest(name, entries)}')
-    return entries[name]
+    return choose('checkpoint of the catalog', name, entries, '`python -m pretrained.fetch --list` shows all')
 
 
 def _entry(name: str, row: Mapping[str, Any], sources: Mapping[str, Source]) -> Entry:
     figures = tuple(_record(Figure, figure, f'{name}, figures') for figure in row.get('figures', ()))
-    if row['source'] not in sources:
-        raise ValueError(f'{name}: source {row["source"]!r} is unknown; {nearest(row["source"], sources)}')
-    entry = _record(Entry, {**row, 'name': name, 'source': sources[row['source']], 'figures': figures}, name)
+    source = choose(f'{name}: source', row['source'], sources)
+    entry = _record(Entry, {**row, 'name': name, 'source': source, 'figures': figures}, name)
     # Both become names of files and folders.
     for part in (entry.name, entry.archive):
         if not re.fullmatch(r'\w[\w.-]*', part):
@@ -99,10 +96,7 @@ def _entry(name: str, row: Mapping[str, Any], sources: Mapping[str, Source]) -> 
 
 
 def _record(kind: type, row: Mapping[str, Any], where: str) -> Any:
-    names = [field.name for field in dataclasses.fields(kind)]
-    for name in row:
-        if name not in names:
-            raise ValueError(f'{where}: unknown key {name!r}; {nearest(name, names)}')
+    refuse_unknown(f'key of {where}', row, [field.name for field in dataclasses.fields(kind)])
     try:
         return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
     except TypeError as error:

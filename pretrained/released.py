@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from console.choices import nearest
 from pretrained import catalog, restore
 
 PREFIX = 'catalog:'
@@ -18,10 +17,7 @@ def locate(source: str | Path, folder: Path = WEIGHTS) -> str:
     """
     if not str(source).startswith(PREFIX):
         return restore.locate(source)
-    name = str(source).removeprefix(PREFIX)
-    entries = catalog.load()
-    if name not in entries:
-        raise ValueError(f'{source} is not in pretrained/catalog.toml; {nearest(name, entries)}')
+    name = catalog.find(str(source).removeprefix(PREFIX), catalog.load()).name
     record = folder / f'{name}.json'
     if not record.is_file():
         raise ValueError(f'{source} is not in {folder}: run `python -m pretrained.fetch {name}`, or give the path of '

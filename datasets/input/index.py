@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from console.choices import choose
 from datasets.records import checks, manifest, tfrecord
 from datasets.records.frames import frames
 from datasets.row import Dataset
@@ -49,8 +50,7 @@ def index_records(record_dir: str | Path, split: str, dataset: Dataset | None = 
     ValueError when the split is missing, empty, truncated, not what its manifest says, converted from something else
     than `dataset`, or has labels that TensorFlow would misread.
     """
-    if on_corrupt not in ON_CORRUPT:
-        raise ValueError(f'data.on_corrupt = {on_corrupt!r} is unknown; choices: {", ".join(ON_CORRUPT)}')
+    choose('data.on_corrupt', on_corrupt, ON_CORRUPT)
     record_dir = Path(record_dir)
     shards = tfrecord.find_shards(record_dir, split)
     if not shards:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from console.choices import choose
 from datasets.raw import lists, patterns
 from datasets.raw.pairs import Pair, Problem
 from datasets.row import Dataset
@@ -39,10 +40,9 @@ def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair]
     Whether the files that a list names exist isn't looked at. ValueError when there is no such split or nothing of it.
     """
     kind = _kind(dataset)
-    if split not in dataset.splits:
-        raise ValueError(f'{dataset.name} has no split {split!r}: choose from {", ".join(dataset.splits)}')
-    if dataset.splits[split].parts:
-        parts = [find_pairs(dataset, data_dir, part) for part in dataset.splits[split].parts]
+    own = choose(f'split of {dataset.name}', split, dataset.splits)
+    if own.parts:
+        parts = [find_pairs(dataset, data_dir, part) for part in own.parts]
         return [pair for pairs, _ in parts for pair in pairs], [problem for _, found in parts for problem in found]
     found = kind.locate(dataset, data_dir, split)
     if not found:
@@ -51,7 +51,7 @@ def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair]
         raise ValueError(f'{data_dir} has no {kind.what} of {dataset.name} {split}: looked for {candidates}; '
                          f'splits that are there: {present}')
     pairs, problems = kind.pairs(dataset, split, found)
-    only = re.compile(dataset.splits[split].only or '.*')
+    only = re.compile(own.only or '.*')
     chosen = [pair for pair in pairs if only.fullmatch(pair.id)]
     if pairs and not chosen:
         raise ValueError(f'{data_dir}: no name of {dataset.name} {split} matches {only.pattern!r}')
@@ -59,6 +59,4 @@ def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair]
 
 
 def _kind(dataset: Dataset) -> Kind:
-    if dataset.layout.kind not in LAYOUTS:
-        raise ValueError(f'{dataset.name} has layout {dataset.layout.kind!r}: choose from {", ".join(LAYOUTS)}')
-    return LAYOUTS[dataset.layout.kind]
+    return choose(f'layout.kind of {dataset.name}', dataset.layout.kind, LAYOUTS)

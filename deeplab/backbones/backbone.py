@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from console.choices import choose
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm
 
@@ -67,9 +68,7 @@ class Backbone:
         """
         @functools.wraps(self.walk)
         def build(images, output_stride, **options):
-            if output_stride not in self.output_strides:
-                raise ValueError(
-                    f'{self.name} has no output stride {output_stride}; choose one of {self.output_strides}')
+            choose(f'output stride of {self.name}', output_stride, self.output_strides)
             with slim.arg_scope([batch_norm], decay=self.batch_norm.decay, epsilon=self.batch_norm.epsilon):
                 return self.walk(self.pixels.normalize(images), output_stride, **options)
 

@@ -4,6 +4,7 @@ DenseNet-121 is the default; 169 has blocks 6, 12, 32, 32, 201 has 6, 12, 48, 32
 are those of seed 003's from-scratch nets; what it calls dense30 has blocks 6, 8, 8, 8.
 """
 
+from console.choices import choose
 from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm, conv2d
@@ -29,8 +30,8 @@ def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compre
 
     ValueError for a choice there isn't, or another number of dilations than of blocks.
     """
-    transit = _choose('transition', transition, {'pool': _pooled_transition, 'residual': _residual_transition})
-    root = _choose('stem', stem, {'7x7': _root_7x7, '3x3': _root_3x3})
+    transit = choose('transition', transition, {'pool': _pooled_transition, 'residual': _residual_transition})
+    root = choose('stem', stem, {'7x7': _root_7x7, '3x3': _root_3x3})
     if dilations is not None and len(dilations) != len(blocks):
         raise ValueError(f'dilations are {list(dilations)}; there are {len(blocks)} blocks')
     # A block and the transition behind it, in turn.
@@ -52,12 +53,6 @@ def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compre
                                   transition_squeeze_ratio)
         net = _activated(net, 'postnorm')
     return Features(net, {ROOT_STRIDE << i: each for i, each in enumerate(outputs[:-1])}, outputs)
-
-
-def _choose(option, name, choices):
-    if name not in choices:
-        raise ValueError(f'{option} is {name!r}; choose one of {", ".join(choices)}')
-    return choices[name]
 
 
 def _root_7x7(images, growth):

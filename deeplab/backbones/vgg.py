@@ -3,6 +3,7 @@
 Nets that go on as the paper does build its fc6 and fc7 as convolutions: nets/fully_connected.py.
 """
 
+from console.choices import choose
 from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
 from deeplab.compat import slim, tf
 from deeplab.layers.context import xavier
@@ -22,8 +23,7 @@ def vgg_16(images, output_stride, *, depth_multiplier=1.0, pool_size=2) -> Featu
     `pool_size` 3 is how the released DeepLab-v1 and -v2 pool: overlapping windows, which stay dense where their stride
     is gone, and 3x3 average pooling behind pool5. ImageNet weights fit both.
     """
-    if pool_size not in POOL_SIZES:
-        raise ValueError(f'pool_size is {pool_size}; choose one of {POOL_SIZES}')
+    choose('pool_size', pool_size, POOL_SIZES)
     layers = iter(plan([stride for count, _ in STAGES for stride in [1] * count + [2]], output_stride))
     net, taps = images, {}
     # With slim's initial values the features of untrained weights are of order 0.1, though pixels are of order 100.

@@ -9,9 +9,9 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from console.choices import nearest
+from console.choices import choose, refuse_unknown
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 
@@ -74,8 +74,7 @@ def load(path: Path = TABLE) -> Table:
         paths = row.get('field', ())
         flag = Flag(**{'name': name} | row | {'of': tuple(row['of']),
                                               'field': (paths,) if isinstance(paths, str) else tuple(paths)})
-        if unknown := set(flag.of) - set(dialects):
-            raise ValueError(f'{path}: flag {name} is of {sorted(unknown)}; choices: {", ".join(dialects)}')
+        refuse_unknown(f'dialect of flag {name} of {path}', flag.of, dialects)
         flags[name] = flag
     return Table(dialects, content['values'], flags)
 
@@ -95,11 +94,11 @@ class Translation:
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
-def translate(argv: Sequence[str], own_flags: Collection[str], stride_field: str, error: Callable[[str], NoReturn],
-              table: Table) -> Translation:
+def translate(argv: Sequence[str], own_flags: Collection[str], stride_field: str, table: Table) -> Translation:
     """Takes the foreign flags out of a command; `own` holds what is left, with our names.
 
     `own_flags` are the main's, as `--name`, and win; `stride_field` is the field that its --output_stride sets.
+    ValueError for a value that a flag doesn't take.
     """
     command, arguments, lists = Translation(), list(argv), {}
     while arguments:
@@ -110,42 +109,40 @@ def translate(argv: Sequence[str], own_flags: Collection[str], stride_field: str
             command.own.append(argument)
             continue
         if flag.switch:
-            on = _switched(flag, on, value if equals else None, arguments, error)
+            on = _switched(flag, on, value if equals else None, arguments)
         elif not equals:
-            value = arguments.pop(0) if arguments else error(f'{name} needs a value')
+            if not arguments:
+                raise ValueError(f'{name} needs a value')
+            value = arguments.pop(0)
         _recognise(flag, command, table)
         if flag.many:
             if not value:  # an empty list is how official commands leave an option at its default
                 continue
             lists.setdefault(flag.name, []).append(value.strip('[]() '))
             value = f'[{",".join(lists[flag.name])}]'
-        _apply(flag, on, flag.values.get(value, value), command, own_flags, stride_field, error)
+        _apply(flag, on, flag.values.get(value, value), command, own_flags, stride_field)
     return command
 
 
-def _switched(flag: Flag, on: bool, value: str | None, arguments: list[str], error) -> bool:
+def _switched(flag: Flag, on: bool, value: str | None, arguments: list[str]) -> bool:
     """Whether --flag, --flag=true, --flag false and so on switch it on."""
     if value is None:
         if arguments and arguments[0].lower() in SWITCH_VALUES:
             value = arguments.pop(0)
         else:
             return on
-    if value.lower() not in SWITCH_VALUES:
-        error(f'--{flag.name} is {value}; choices: true, false')
-    return SWITCH_VALUES[value.lower()] == on
+    return choose(f'--{flag.name}', value.lower(), SWITCH_VALUES) == on
 
 
-def _apply(flag: Flag, on: bool, value: str, command: Translation, own_flags, stride_field, error) -> None:
+def _apply(flag: Flag, on: bool, value: str, command: Translation, own_flags, stride_field) -> None:
     if flag.says:
         command.notes.append(f'--{flag.name}: {flag.says}')
     if flag.recipe:
-        if value not in flag.recipe:
-            error(f'--{flag.name} {value} is unknown; {nearest(value, flag.recipe)}')
-        command.recipe = flag.recipe[value]
+        command.recipe = choose(f'--{flag.name}', value, flag.recipe)
         command.notes.append(f'--{flag.name} {value}: this is recipe {command.recipe}')
     if flag.own:
         if f'--{flag.own}' not in own_flags:
-            error(f'--{flag.name} is --{flag.own} here, which this command does not have')
+            raise ValueError(f'--{flag.name} is --{flag.own} here, which this command does not have')
         command.own += [f'--{flag.own}', value]
     command.overrides.update(flag.set if on else flag.unset)
     for path in flag.field:

@@ -47,8 +47,11 @@ class Parser(argparse.ArgumentParser):
         Exits with status 2 and the nearest names where a flag is unknown.
         """
         table = aliases.load()
-        own, fields = _split([_underscored(a) for a in (sys.argv[1:] if argv is None else argv)], self.error)
-        command = aliases.translate(own, self._option_string_actions, self._stride_field(), self.error, table)
+        try:
+            own, fields = _split([_underscored(a) for a in (sys.argv[1:] if argv is None else argv)])
+            command = aliases.translate(own, self._option_string_actions, self._stride_field(), table)
+        except ValueError as error:
+            self.error(str(error))
         namespace, unknown = self.parse_known_args(command.own)
         if unknown:
             names = [*self._option_string_actions, *(f'--{name}' for name in table.flags)]
@@ -86,7 +89,7 @@ def _underscored(argument: str) -> str:
     return '--' + flag.replace('-', '_') + equals + value
 
 
-def _split(argv: Sequence[str], error) -> tuple[list[str], dict[str, str]]:
+def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Separates `--section.field value` and `--section.field=value` from everything else."""
     own: list[str] = []
     overrides: dict[str, str] = {}
@@ -98,7 +101,7 @@ def _split(argv: Sequence[str], error) -> tuple[list[str], dict[str, str]]:
             continue
         value = value if equals else next(arguments, None)
         if value is None:
-            error(f'{flag} needs a value')
+            raise ValueError(f'{flag} needs a value')
         overrides[flag[2:]] = value
     return own, overrides
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from console.choices import nearest
+from console.choices import choose, refuse_unknown
 from datasets import convert
 from datasets import row as rows
-from deeplab.nets.parts.dense_prediction_cell import load_cell
+from deeplab.nets.parts.dense_prediction_cell import FIELDS, load_cell
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from pretrained import released
@@ -116,10 +116,9 @@ def _flatten(content: Any, prefix: str = '') -> dict[str, Any]:
         path = prefix + name
         if any(key.startswith(path + '.') for key in KEYS):
             values.update(_flatten(value, path + '.'))
-        elif path in KEYS:
-            values[path] = value
         else:
-            raise ValueError(f'unknown key {path!r}; {nearest(path, KEYS)}')
+            refuse_unknown('key', [path], KEYS)
+            values[path] = value
     return values
 
 
@@ -132,10 +131,8 @@ def _check(values: Mapping[str, Any]) -> None:
             _check_number(path, value, key.kind, key.least, key.most)
         elif not isinstance(value, key.kind):
             raise ValueError(f'{path} is {value!r:.40}; it must be a {key.kind.__name__}')
-    if values['mode'] not in MODES:
-        raise ValueError(f'mode is {values["mode"]!r:.40}; choices: {", ".join(MODES)}')
-    if values['nn_arch.output_stride'] not in BLOCKS:
-        raise ValueError(f'nn_arch.output_stride is {values["nn_arch.output_stride"]}; choices: {list(BLOCKS)}')
+    choose('mode', values['mode'], MODES)
+    choose('nn_arch.output_stride', values['nn_arch.output_stride'], BLOCKS)
     if not values.get('hps.bn_scale', True):
         raise ValueError('hps.bn_scale is false: batch norm always has a scale here; set it to true')
     _check_cell(values['nn_arch.encoder_middle_conf'])
@@ -178,8 +175,7 @@ def _check_cell(cell: list) -> None:
     for i, branch in enumerate(cell):
         if not isinstance(branch, Mapping):
             raise ValueError(f'{where}[{i}] is {branch!r:.40}; it must be an object {{...}}')
-        if not isinstance(branch.get('op'), str):
-            raise ValueError(f'{where}[{i}].op is {branch.get("op")!r:.40}; choices: conv, pyramid_pooling')
+        choose(f'{where}[{i}].op', branch.get('op'), tuple(FIELDS))
         for name, (least, most) in CELL_BOUNDS.items():
             value = branch.get(name, [least, least])
             pair = value if isinstance(value, list) else [value, value]

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from console.choices import choose
 from deeplab.compat import slim
 from deeplab.layers import conv
 from deeplab.layers.recompute import checkpointed
@@ -17,8 +18,7 @@ def model_scope(training: bool, batch_norm: str = 'train', decay: float | None =
     `recompute` says whether checkpointed blocks are computed again for their gradient; `part` (i, n), that this is the
     i-th of n micro-batches.
     """
-    if batch_norm not in conv.BATCH_NORM_MODES:
-        raise ValueError(f'batch_norm is {batch_norm!r}; choose one of {", ".join(conv.BATCH_NORM_MODES)}')
+    choose('batch_norm', batch_norm, conv.BATCH_NORM_MODES)
     mode = batch_norm if training or batch_norm == 'freeze' else 'freeze_statistics'
     return _arguments(mode, decay, training and recompute, part)
 

@@ -5,12 +5,14 @@ of the last block, these take it normalised, as DenseNet's paper ends: the same 
 concatenate.
 """
 
+from console.choices import choose
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm, biases, conv2d
 from deeplab.layers.resize import resize_bilinear, spatial_size
 from deeplab.layers.squeeze import squeeze_excite
 from deeplab.nets.net import Outputs
 
+AGGREGATIONS = ('none', 'resize', 'bottom_up', 'top_down')
 SQUEEZE_RATIO = 4
 ROOT_STRIDE = 4  # of a backbone's first block
 
@@ -32,6 +34,7 @@ def dense(images, num_classes, backbone, *, training, output_stride, backbone_op
     if deep_supervision and aggregation != 'top_down':
         raise ValueError(f"deep_supervision needs the levels of aggregation 'top_down'; it is {aggregation!r}")
     features = backbone.build(images, output_stride, **(backbone_options or {}))
+    choose('aggregation', aggregation, AGGREGATIONS)
     if aggregation != 'none' and len(features.blocks) < 2:
         raise ValueError(f'aggregation {aggregation!r} needs the outputs of blocks, which {backbone.name} does not '
                          'hand out; choose a densenet or a resnet')
@@ -43,10 +46,8 @@ def dense(images, num_classes, backbone, *, training, output_stride, backbone_op
             levels = [_resized(features, reduction)]
         elif aggregation == 'bottom_up':
             levels = [_bottom_up(features, output_stride, reduction, preactivated)]
-        elif aggregation == 'top_down':
-            levels = _top_down(features, filters, smoothing, lateral_squeeze, every=training and deep_supervision)
         else:
-            raise ValueError(f'aggregation is {aggregation!r}; choose one of none, resize, bottom_up, top_down')
+            levels = _top_down(features, filters, smoothing, lateral_squeeze, every=training and deep_supervision)
     logits = _logits(levels[-1], num_classes, 'logits')
     if not (training and deep_supervision):
         return Outputs(logits, {})

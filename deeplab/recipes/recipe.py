@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from console.choices import nearest
+from console.choices import choose, refuse_unknown
 from deeplab.recipes.schema import Recipe
 
 RECIPES = Path(__file__).parent
@@ -57,8 +57,7 @@ def _replace(recipe: Recipe, path: str, value: Any) -> Recipe:
     entry = next((p for p in known if known[p].type is dict and path.startswith(p + '.')), None)
     if entry:
         return _replace(recipe, entry, get(recipe, entry) | {path.removeprefix(entry + '.'): _parse(value)})
-    if path not in known:
-        raise ValueError(f'unknown recipe field {path!r}; {nearest(path, known)}')
+    refuse_unknown('recipe field', [path], known, '`python train.py --help` shows all')
     value = _coerce(known[path].type, value, path)
     if value and path in INSTEAD_OF:
         recipe = _replace(recipe, INSTEAD_OF[path], 0)
@@ -156,8 +155,7 @@ def table(folder: Path = RECIPES) -> dict[str, Recipe]:
 def _read(path: Path) -> list[Recipe]:
     try:
         content = tomllib.loads(path.read_text(encoding='utf8'))
-        if unknown := set(content) - {'common', 'rows'}:
-            raise ValueError(f'unknown table {sorted(unknown)[0]!r}; a recipe file has [common] and [rows.NAME]')
+        refuse_unknown('table', content, ('common', 'rows'), 'a recipe file has [common] and [rows.NAME]')
         common = from_dict(content.get('common', {}))
         return [from_dict({'name': name} | row, common) for name, row in content.get('rows', {}).items()]
     except (tomllib.TOMLDecodeError, ValueError) as error:
@@ -171,7 +169,4 @@ def load(name: str) -> Recipe:
         if len(rows) != 1:
             raise ValueError(f'{name} has {len(rows)} rows; a recipe given as a file has exactly one')
         return rows[0]
-    rows = table()
-    if name not in rows:
-        raise ValueError(f'unknown recipe {name!r}; {nearest(name, rows)}')
-    return rows[name]
+    return choose('recipe', name, table(), '`python train.py --list` shows all')

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from console.choices import choose
 from console.progress import Progress
 from datasets.raw import images
 from deeplab.compat import tf
@@ -64,11 +65,7 @@ FORMATS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Image.Image]] 
 
 def choose_formats(text: str) -> list[str]:
     """'ids,overlay' -> ['ids', 'overlay']; ValueError for what isn't a format."""
-    chosen = [name.strip() for name in text.split(',')]
-    for name in chosen:
-        if name not in FORMATS:
-            raise ValueError(f'--format {name!r} is unknown; choose from {",".join(FORMATS)}')
-    return chosen
+    return [choose('--format', name.strip(), tuple(FORMATS)) for name in text.split(',')]
 
 
 def find_sources(inputs: Sequence[str], output_dir: Path, list_root: Path | None = None) -> list[Source]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from console import choices
 from datasets.raw import labels
 from datasets.row import Dataset
 from deeplab.summaries import palette_table
@@ -48,12 +49,11 @@ RULES = {
 
 def choose(name: str, dataset: Dataset) -> Rules:
     """The rules of a benchmark; ValueError where the model's classes aren't its."""
-    if name not in RULES:
-        raise ValueError(f'--submission {name!r} is unknown; choose from {", ".join(RULES)}')
-    if dataset.name not in RULES[name].datasets:
-        raise ValueError(f'--submission {name} needs a model of {" or ".join(RULES[name].datasets)}; this one has the '
+    rules = choices.choose('--submission', name, RULES)
+    if dataset.name not in rules.datasets:
+        raise ValueError(f'--submission {name} needs a model of {" or ".join(rules.datasets)}; this one has the '
                          f'classes of {dataset.name}')
-    return RULES[name]
+    return rules
 
 
 def targets(rules: Rules, images: Sequence[Path], folder: Path) -> dict[Path, Path]:

@@ -16,11 +16,11 @@ def test_a_mapping_gives_its_value_and_other_choices_the_name():
 
 
 @pytest.mark.parametrize(('name', 'choices', 'message'), [
-    ('blu', COLORS, "color = 'blu' is unknown; did you mean blue?"),
-    ('gren', COLORS, "color = 'gren' is unknown; did you mean green or red?"),
+    ('blu', COLORS, "color = 'blu' is unknown; did you mean blue? choices: red, green, blue"),
+    ('gren', COLORS, "color = 'gren' is unknown; did you mean green or red? choices: red, green, blue"),
     ('9', COLORS, "color = '9' is unknown; choices: red, green, blue"),
     (9, (8, 16), 'color = 9 is unknown; choices: 8, 16'),
-    (['red'], COLORS, "color = ['red'] is unknown; did you mean red?"),
+    (['red'], COLORS, "color = ['red'] is unknown; did you mean red? choices: red, green, blue"),
     ({}, COLORS, 'color = {} is unknown; choices: red, green, blue'),
     ('red', (), "color = 'red' is unknown; choices: none"),
 ])
@@ -30,7 +30,7 @@ def test_an_unknown_name_is_answered_with_the_near_ones_or_with_all(name, choice
 
 
 def test_a_hint_stands_behind():
-    with pytest.raises(ValueError, match=r'did you mean red\? \(or the path of a file\)$'):
+    with pytest.raises(ValueError, match=r'did you mean red\? choices: red, green, blue \(or the path of a file\)$'):
         choose('color', 'rad', COLORS, hint='or the path of a file')
 
 
@@ -38,6 +38,7 @@ def test_many_choices_are_not_all_printed():
     names = [f'{i}' * 40 for i in range(MANY + 1)]
     said = nearest('zzz', names, 'ask --list')
     assert said == f'choices: {", ".join(names[:FEW])} and {MANY + 1 - FEW} more (ask --list)'
+    assert nearest(names[0][:-1], names, 'ask --list').endswith('? (ask --list)')
 
 
 def test_what_is_quoted_is_short():
@@ -48,5 +49,5 @@ def test_what_is_quoted_is_short():
 
 def test_unknown_keys_are_refused():
     refuse_unknown('key', COLORS, COLORS)
-    with pytest.raises(ValueError, match=r"^unknown key 'bleu'; did you mean blue\?$"):
+    with pytest.raises(ValueError, match=r"^unknown key 'bleu'; did you mean blue\? choices: red, green, blue$"):
         refuse_unknown('key', ['red', 'bleu'], COLORS)

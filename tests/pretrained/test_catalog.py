@@ -48,8 +48,8 @@ def test_an_entry_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
-    ({'sorce': 'a'}, "one: unknown key 'sorce'; did you mean source"),
-    ({'source': 'b'}, "one: source 'b' is unknown; choices: a"),
+    ({'sorce': 'a'}, "unknown key of one 'sorce'; did you mean source"),
+    ({'source': 'b'}, "one: source = 'b' is unknown; choices: a"),
     ({'scope': None}, 'one: .*scope'),
     ({'url': 'file:///etc/passwd'}, 'one: url .* is not http'),
     ({'url': 'http://x/'}, "one: '' is not a plain file name"),

@@ -195,7 +195,7 @@ def test_command_lists_and_marks_what_is_there(run, capsys):
 
 def test_command_names_near_checkpoints_before_fetching_any(run, site, capsys):
     assert run('tiny', 'tinny') == 2
-    assert "no checkpoint 'tinny' in the catalog; did you mean tiny?" in capsys.readouterr().err
+    assert "checkpoint of the catalog = 'tinny' is unknown; did you mean tiny?" in capsys.readouterr().err
     assert not site.ranges
 
 

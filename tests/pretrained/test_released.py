@@ -17,7 +17,7 @@ def test_a_fetched_checkpoint_is_found_by_name(tmp_path):
 
 @pytest.mark.parametrize(('source', 'message'), [
     ('catalog:resnet_v2_101', 'run `python -m pretrained.fetch resnet_v2_101`, or give the path'),
-    ('catalog:resnet_v2_102', 'not in pretrained/catalog.toml; did you mean resnet_v2_1'),
+    ('catalog:resnet_v2_102', "'resnet_v2_102' is unknown; did you mean resnet_v2_1"),
     ('nowhere/model.ckpt', 'there is no checkpoint nowhere/model.ckpt')])
 def test_what_is_not_there_is_said_with_the_next_step(tmp_path, source, message):
     with pytest.raises(ValueError, match=message):

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from console.choices import choose
 from deeplab.compat import tf
 from deeplab.layers.context import head_separable_conv2d, xavier
 from deeplab.layers.conv import conv2d, dropout
@@ -31,13 +32,11 @@ def load_cell(cell: str | Sequence[Mapping]) -> list[dict]:
         named = CELLS / f'{cell}.json'
         source = named if named.exists() else Path(cell)
         if not source.exists():
-            names = ', '.join(sorted(path.stem for path in CELLS.glob('*.json')))
-            raise ValueError(f'dense_prediction_cell {cell!r} is neither a file nor one of {names}')
+            choose('dense_prediction_cell', cell, sorted(path.stem for path in CELLS.glob('*.json')),
+                   'or give the path of a .json file')
         operations = json.loads(source.read_text())
     for i, operation in enumerate(operations):
-        fields = FIELDS.get(operation.get('op'))
-        if fields is None:
-            raise ValueError(f'{source}: operation {i} is {operation.get("op")!r}; choose one of {", ".join(FIELDS)}')
+        fields = choose(f'{source}: operation {i}: op', operation.get('op'), FIELDS)
         if set(operation) not in fields:
             forms = ' or '.join(str(sorted(form)) for form in fields)
             raise ValueError(f'{source}: operation {i} has {sorted(operation)}; it needs {forms}')

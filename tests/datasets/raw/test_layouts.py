@@ -86,7 +86,7 @@ def test_all_problems_of_a_list_come_at_once(tmp_path):
 
 def test_what_is_not_there_is_named_with_what_is(tmp_path):
     drawn.voc(tmp_path, {'val': 1})
-    with pytest.raises(ValueError, match=r"voc2012 has no split 'test': choose from train, val, trainval, train_aug"):
+    with pytest.raises(ValueError, match=r"split of voc2012 = 'test' is unknown; choices: train, val, trainval"):
         layouts.find_pairs(VOC, tmp_path, 'test')
     with pytest.raises(ValueError, match=r'no list of voc2012 train: looked for .*train\.txt.*; splits .* there: val$'):
         layouts.find_pairs(VOC, tmp_path, 'train')
@@ -102,5 +102,5 @@ def test_what_is_not_there_is_named_with_what_is(tmp_path):
 
 def test_an_unknown_layout_is_refused(tmp_path):
     row = dataclasses.replace(VOC, layout=dataclasses.replace(VOC.layout, kind='folders'))
-    with pytest.raises(ValueError, match="voc2012 has layout 'folders': choose from id_list, pair_list"):
+    with pytest.raises(ValueError, match="layout.kind of voc2012 = 'folders' is unknown; choices: id_list, pair_list"):
         layouts.find_pairs(row, tmp_path, 'train')

@@ -101,7 +101,7 @@ def test_flags_without_a_meaning_say_what_happens_instead(capsys):
 
 @pytest.mark.parametrize(('argv', 'message'), [
     ('--segmentation-model Deeplab_v4', 'did you mean'),
-    ('--fine_tune_batch_norm=maybe', 'choices: true, false'),
+    ('--fine_tune_batch_norm=maybe', 'choices: true, yes, 1, false, no, 0'),
     ('--restore-from', '--restore_from needs a value'),
     ('--tf_inital_checkpoint x', 'did you mean --tf_initial_checkpoint'),
     ('--export_path x', '--export_path is --export_dir here, which this command does not have'),

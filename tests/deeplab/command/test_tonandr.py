@@ -90,7 +90,7 @@ def test_gpus_are_used_when_asked_for(tmp_path):
     ({'hps__decay': 0.1}, 'hps.decay is 0.1; it must be a number, 0'),
     ({'hps__bn_scale': False}, 'set it to true'),
     ({'nn_arch__num_classes': 19}, 'nn_arch.num_classes is 19; it must be a whole number, 21'),
-    ({'nn_arch__output_stride': 12}, r'choices: \[8, 16\]'),
+    ({'nn_arch__output_stride': 12}, 'choices: 8, 16'),
     ({'nn_arch__image_size': 10**6}, 'nn_arch.image_size is 1000000'),
     ({'nn_arch__encoder_middle_conf': []}, 'has 0 branches'),
     ({'nn_arch__encoder_middle_conf': [{'op': 'conv'}] * 65}, 'has 65 branches'),

@@ -95,7 +95,7 @@ def test_gradients_equal_finite_differences(mode):
 
 
 def test_an_unknown_state_names_the_choices():
-    with pytest.raises(ValueError, match="'frozen'; choose one of train, freeze_statistics, freeze"):
+    with pytest.raises(ValueError, match="'frozen' is unknown; did you mean freeze"):
         model_scope(training=True, batch_norm='frozen')
 
 

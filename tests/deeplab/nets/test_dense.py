@@ -128,8 +128,8 @@ def test_densenet_121_has_the_papers_parameters():
 
 
 @pytest.mark.parametrize(('head', 'options', 'message'), [
-    ('plain', {'stem': '5x5'}, "stem is '5x5'; choose one of 7x7, 3x3"),
-    ('plain', {'transition': 'max'}, "transition is 'max'; choose one of pool, residual"),
+    ('plain', {'stem': '5x5'}, "stem = '5x5' is unknown; choices: 7x7, 3x3"),
+    ('plain', {'transition': 'max'}, "transition = 'max' is unknown; choices: pool, residual"),
     ('plain', {'dilations': (1, 2)}, r'dilations are \[1, 2\]; there are 4 blocks'),
 ])
 def test_choices_that_there_are_not_are_refused(head, options, message):
@@ -138,7 +138,7 @@ def test_choices_that_there_are_not_are_refused(head, options, message):
 
 
 @pytest.mark.parametrize(('backbone', 'options', 'message'), [
-    ('densenet', {'aggregation': 'max'}, "aggregation is 'max'; choose one of none, resize"),
+    ('densenet', {'aggregation': 'max'}, "aggregation = 'max' is unknown; choices: none, resize"),
     ('densenet', {'deep_supervision': True}, "deep_supervision needs the levels of aggregation 'top_down'"),
     ('mobilenet_v2', {'aggregation': 'resize'}, 'mobilenet_v2 does not hand out'),
 ])

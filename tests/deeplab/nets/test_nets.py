@@ -185,8 +185,8 @@ def test_the_published_cell_has_a_name():
 
 
 @pytest.mark.parametrize(('cell', 'message'), [
-    ('no_such_cell', "'no_such_cell' is neither a file nor one of branch5_top1_cityscapes"),
-    ([{'op': 'pool', 'input': -1}], "operation 0 is 'pool'; choose one of conv, pyramid_pooling"),
+    ('no_such_cell', "'no_such_cell' is unknown; choices: branch5_top1_cityscapes"),
+    ([{'op': 'pool', 'input': -1}], "operation 0: op = 'pool' is unknown; choices: conv, pyramid_pooling"),
     ([{'op': 'conv', 'input': -1, 'kernel': 3}], 'operation 0 has .*; it needs .*rate'),
     ([{'op': 'pyramid_pooling', 'input': 0, 'grid_size': [1, 1]}], 'operation 0 has input 0; it may be -1 to -1'),
 ])

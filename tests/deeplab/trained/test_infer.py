@@ -189,7 +189,7 @@ def check_pictures(folder, name, pixels):
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (['--format', 'ids,colors'], "'colors' is unknown; choose from ids,colour,overlay"),
+    (['--format', 'ids,colors'], "'colors' is unknown; did you mean colour? choices: ids, colour, overlay"),
     (['--checkpoint', 'all'], '--checkpoint all is for evaluate.py'),
     (['--dataset', 'camvid'], 'was trained for 6 classes, but camvid has 11'),
 ])

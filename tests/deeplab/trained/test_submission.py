@@ -48,7 +48,7 @@ def test_files_have_the_benchmark_s_names_and_ids(tmp_path, name, row, image, ta
 
 
 @pytest.mark.parametrize(('name', 'row', 'message'), [
-    ('coco', 'voc2012', "'coco' is unknown; choose from voc, cityscapes, ade20k"),
+    ('coco', 'voc2012', "'coco' is unknown; did you mean voc\\? choices: voc, cityscapes, ade20k"),
     ('voc', 'camvid', 'needs a model of voc2012; this one has the classes of camvid'),
     ('ade20k', 'cityscapes', 'needs a model of ade20k or ade20k_150')])
 def test_other_benchmarks_and_classes_are_refused(name, row, message):
