@@ -8,8 +8,9 @@ from deeplab.compat import estimator, tf
 from deeplab.layers import recompute, resize
 from deeplab.layers.conv import update_over_replicas
 from deeplab.layers.scope import model_scope
-from deeplab.predicting import forward, predict
-from deeplab.recipes import protocol
+from deeplab.predicting.forward import forward, forward_pass
+from deeplab.predicting.predict import labels_to_range, predict, predict_as_is, to_range
+from deeplab.recipes.protocol import scored_resized
 from deeplab.run import Run
 
 MODES = estimator.ModeKeys
@@ -37,7 +38,7 @@ def model_fn(features: Mapping[str, tf.Tensor], labels: tf.Tensor | None, mode: 
         return _train(run, features, labels, params.get('warm_start'))
     if mode == MODES.EVAL:
         return _evaluate(run, features, labels)
-    predictions = predict.predict(run, features['image'])._asdict()
+    predictions = predict(forward_pass(run), features['image'], run.recipe.evaluation)._asdict()
     predictions.update({k: v for k, v in features.items() if k != 'image'})
     return estimator.EstimatorSpec(mode, predictions=predictions)
 
@@ -89,8 +90,8 @@ def _outputs(run: Run, images, part):
     recipe = run.recipe
     with model_scope(training=True, batch_norm=recipe.batch_norm.mode, decay=recipe.batch_norm.decay,
                      recompute=recipe.train.recompute, part=part):
-        outputs = forward.outputs(run, images, recipe.model.image_pyramid, training=True,
-                                  output_stride=recipe.model.output_stride)
+        outputs = forward(run, images, recipe.model.image_pyramid, training=True,
+                          output_stride=recipe.model.output_stride)
     if recipe.train.recompute and not tf.get_collection(recompute.BLOCKS):
         raise ValueError(f'train.recompute: {recipe.model.net} on {recipe.model.backbone} has no block that can be '
                          f'computed again; the ResNets and DenseNets have')
@@ -174,10 +175,11 @@ def _evaluate(run: Run, features, labels) -> estimator.EstimatorSpec:
 
 def _predict_for_scores(run: Run, images, labels):
     """(images, labels, prediction), of one size: the original one, or the resized one where that is scored."""
-    if not protocol.scored_resized(run.recipe.evaluation):
-        return images, labels, predict.predict(run, images)
-    images, labels = predict.to_range(run, images), predict.labels_to_range(run, labels)
-    return images, labels, predict.predict_as_is(run, images)
+    net, evaluation = forward_pass(run), run.recipe.evaluation
+    if not scored_resized(evaluation):
+        return images, labels, predict(net, images, evaluation)
+    images, labels = to_range(images, evaluation), labels_to_range(labels, evaluation)
+    return images, labels, predict_as_is(net, images, evaluation)
 
 
 def _trimap(run: Run, labels: tf.Tensor, classes: tf.Tensor) -> dict[str, tuple[tf.Tensor, tf.Operation]]:

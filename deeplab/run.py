@@ -13,7 +13,6 @@ from deeplab import losses, metrics, optimizer
 from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
 from deeplab.recipes import epochs, protocol
-from deeplab.recipes.protocol import Crf
 from deeplab.recipes.recipe import Recipe
 
 PRECISIONS = ('float32', 'bfloat16', 'float16')
@@ -26,7 +25,7 @@ BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe with its names looked up: what `model_fn` and the runner work from."""
+    """A recipe with its names looked up: what `model_fn` and training work from. The backbone has its options bound."""
 
     recipe: Recipe
     dataset: Dataset
@@ -46,10 +45,6 @@ class Run:
     def images_per_step(self) -> int:
         """Of one replica."""
         return self.recipe.train.batch_size * self.recipe.train.accumulate_steps
-
-    @property
-    def crf(self) -> Crf | None:
-        return protocol.crf_parameters(self.recipe.evaluation)
 
     @property
     def augmentation(self) -> Augmentation:
@@ -88,7 +83,7 @@ def resolve(recipe: Recipe) -> Run:
     _choose('evaluation.absent', recipe.evaluation.absent, metrics.ABSENT_RULES)
     dataset = rows.load(recipe.data.dataset)
     _check_label_weights(recipe, dataset)
-    return Run(recipe, dataset, backbone, net, dict(model.options))
+    return Run(recipe, dataset, backbone.with_options(model.backbone_options), net, dict(model.options))
 
 
 def _choose(path: str, name: str, choices: Mapping[str, Any]) -> Any:
@@ -107,7 +102,7 @@ def _check_options(path: str, options: Mapping[str, Any], function: Callable) ->
 
 def _options(function: Callable) -> list[str]:
     return [p.name for p in inspect.signature(function).parameters.values()
-            if p.kind is p.KEYWORD_ONLY and p.name not in ('training', 'output_stride', 'backbone_options')]
+            if p.kind is p.KEYWORD_ONLY and p.name not in ('training', 'output_stride')]
 
 
 def _check_fit(recipe: Recipe, net: Net, backbone: Backbone) -> None:

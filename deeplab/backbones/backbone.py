@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from console.choices import choose
@@ -59,18 +59,24 @@ class Backbone:
     taps: tuple[int, ...] = (4, 8, 16)  # nominal strides that `Features.taps` has
     # Its released network goes on with fc6 and fc7, in its scope, which nets build as convolutions on `output`.
     fully_connected: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)  # that `build` gives to `walk`
+
+    def with_options(self, options: Mapping[str, Any]) -> 'Backbone':
+        """The backbone with options bound, so that nets needn't hand them on."""
+        return replace(self, options={**self.options, **options})
 
     @property
     def build(self) -> Callable[..., Features]:
         """`build(images, output_stride, **options)`: features of float images `[N, H, W, 3]` in 0..255.
 
-        The keyword-only arguments of its signature are the options. ValueError for an output stride it doesn't have.
+        The keyword-only arguments of its signature are the options; they replace bound ones. ValueError for an output
+        stride it doesn't have.
         """
         @functools.wraps(self.walk)
         def build(images, output_stride, **options):
             choose(f'output stride of {self.name}', output_stride, self.output_strides)
             with slim.arg_scope([batch_norm], decay=self.batch_norm.decay, epsilon=self.batch_norm.epsilon):
-                return self.walk(self.pixels.normalize(images), output_stride, **options)
+                return self.walk(self.pixels.normalize(images), output_stride, **{**self.options, **options})
 
         build.__name__ = self.name
         return build

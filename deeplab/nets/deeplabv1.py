@@ -10,8 +10,8 @@ POOLS = {2: 'pool1', 4: 'pool2', 8: 'pool3', 16: 'pool4'}  # of VGG16, by nomina
 BRANCH_CHANNELS = 128
 
 
-def deeplabv1(images, num_classes, backbone, *, training, output_stride, backbone_options=None, fc6_kernel_size=3,
-              fc6_rate=12, fc_channels=1024, dropout_rate=0.5, multi_scale=False) -> Outputs:
+def deeplabv1(images, num_classes, backbone, *, training, output_stride, fc6_kernel_size=3, fc6_rate=12,
+              fc_channels=1024, dropout_rate=0.5, multi_scale=False) -> Outputs:
     """Logits at the output stride, which is 8 in the paper, as are the strides that `fc6_rate` counts in.
 
     The paper's table 2 varies kernel, rate and channels: 7, 4, 4096; 4, 4, 4096; 4, 8, 4096; 3, 12, 1024 (LargeFOV).
@@ -20,7 +20,7 @@ def deeplabv1(images, num_classes, backbone, *, training, output_stride, backbon
     `multi_scale` adds the scores of finer features (section 4.3, "MSc"); except in training, logits are then as large
     as the image.
     """
-    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    features = backbone.build(images, output_stride)
     net = fully_connected(features.output, fc_channels, backbone, kernel_size=fc6_kernel_size,
                           rate=rate_at(fc6_rate, output_stride), dropout_rate=dropout_rate, training=training)
     logits = _classify(net, num_classes, 'semantic')

@@ -9,8 +9,8 @@ from deeplab.nets.net import Outputs
 from deeplab.nets.parts.fully_connected import fully_connected, rate_at
 
 
-def deeplabv2(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
-              atrous_rates=(6, 12, 18, 24), fc_channels=1024, dropout_rate=0.5) -> Outputs:
+def deeplabv2(images, num_classes, backbone, *, training, output_stride, atrous_rates=(6, 12, 18, 24), fc_channels=1024,
+              dropout_rate=0.5) -> Outputs:
     """Logits at the output stride, which is 8 in the paper, as are the strides that `atrous_rates` count in.
 
     On VGG16 each rate has an fc6, fc7 and fc8 of its own (figure 7): ASPP-L by default, ASPP-S with 2, 4, 8, 12, and
@@ -19,7 +19,7 @@ def deeplabv2(images, num_classes, backbone, *, training, output_stride, backbon
     """
     if not atrous_rates:
         raise ValueError('atrous_rates is empty; DeepLab-v2 has one branch for each rate, such as 6, 12, 18, 24')
-    features = backbone.build(images, output_stride, **(backbone_options or {})).output
+    features = backbone.build(images, output_stride).output
     scores = []
     for i, rate in enumerate(rate_at(rate, output_stride) for rate in atrous_rates):
         net, last = features, f'logits/semantic_{i}' if i else 'logits/semantic'

@@ -5,14 +5,14 @@ from deeplab.nets.parts.head import Head, head_scope, takes_options_of
 
 
 @takes_options_of(Head)
-def deeplabv3(images, num_classes, backbone, *, training, output_stride, backbone_options=None, **options) -> Outputs:
+def deeplabv3(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
     """Logits at `output_stride` of float images `[N, H, W, 3]` in 0..255.
 
     ResNets have the cascaded blocks of section 3.2 as the backbone option `cascaded_blocks`; their head is then
     `aspp_with_batch_norm=False, atrous_rates=()`.
     """
     head = Head(**options)
-    features = backbone.build(images, output_stride, **(backbone_options or {})).output
+    features = backbone.build(images, output_stride).output
     with head_scope():
         features = head.context(features, output_stride, training)
         return Outputs(head.logits(features, num_classes, output_stride), {})

@@ -7,17 +7,17 @@ from deeplab.nets.parts.head import Head, head_scope, takes_options_of
 
 
 @takes_options_of(Head)
-def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
-                  decoder_output_stride=(4,), decoder_filters=256, decoder_use_separable_conv=True,
-                  decoder_use_sum_merge=False, decoder_output_is_logits=False, decoder_low_level_filters=48,
-                  decoder_convs=2, decoder_kernel_size=3, **options) -> Outputs:
+def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, decoder_output_stride=(4,),
+                  decoder_filters=256, decoder_use_separable_conv=True, decoder_use_sum_merge=False,
+                  decoder_output_is_logits=False, decoder_low_level_filters=48, decoder_convs=2, decoder_kernel_size=3,
+                  **options) -> Outputs:
     """Logits at the last of `decoder_output_stride` (descending) of float images `[N, H, W, 3]` in 0..255.
 
     With `decoder_output_is_logits` the decoder has as many filters as there are classes, whatever `decoder_filters` is.
     """
     head = Head(**options)
     _check_strides(decoder_output_stride, backbone)
-    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    features = backbone.build(images, output_stride)
     with head_scope():
         net = head.context(features.output, output_stride, training)
         net = decode(net, features.taps, spatial_size(images), decoder_output_stride,

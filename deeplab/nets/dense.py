@@ -17,9 +17,8 @@ SQUEEZE_RATIO = 4
 ROOT_STRIDE = 4  # of a backbone's first block
 
 
-def dense(images, num_classes, backbone, *, training, output_stride, backbone_options=None, aggregation='none',
-          reduction=4, preactivated=False, filters=416, smoothing=1, lateral_squeeze=False, deep_supervision=False,
-          ) -> Outputs:
+def dense(images, num_classes, backbone, *, training, output_stride, aggregation='none', reduction=4,
+          preactivated=False, filters=416, smoothing=1, lateral_squeeze=False, deep_supervision=False) -> Outputs:
     """Logits of float images `[N, H, W, 3]` in 0..255, by a 1x1 convolution of the features and of earlier blocks.
 
     `aggregation` of the backbone's blocks: 'none'; 'resize' brings all to the last one's size, with 1 / `reduction` of
@@ -33,8 +32,8 @@ def dense(images, num_classes, backbone, *, training, output_stride, backbone_op
     """
     if deep_supervision and aggregation != 'top_down':
         raise ValueError(f"deep_supervision needs the levels of aggregation 'top_down'; it is {aggregation!r}")
-    features = backbone.build(images, output_stride, **(backbone_options or {}))
     choose('aggregation', aggregation, AGGREGATIONS)
+    features = backbone.build(images, output_stride)
     if aggregation != 'none' and len(features.blocks) < 2:
         raise ValueError(f'aggregation {aggregation!r} needs the outputs of blocks, which {backbone.name} does not '
                          'hand out; choose a densenet or a resnet')

@@ -27,7 +27,7 @@ STAGE_4 = (Bottleneck(),) * 2
 STAGE_5 = (Bottleneck(),)
 
 
-def enet(images, num_classes, backbone, *, training, output_stride, backbone_options=None, encoder_only=False,
+def enet(images, num_classes, backbone, *, training, output_stride, encoder_only=False,
          dropout_rates=(0.01, 0.1)) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255; with `encoder_only`, at stride 8, for the first of
     the two training stages of section 5.
@@ -35,7 +35,7 @@ def enet(images, num_classes, backbone, *, training, output_stride, backbone_opt
     `dropout_rates` are those of the spatial dropout before and after bottleneck 2.0.
     """
     early, late = ({'training': training, 'dropout_rate': rate} for rate in dropout_rates)
-    net = backbone.build(images, output_stride, **(backbone_options or {})).output
+    net = backbone.build(images, output_stride).output
     with slim.arg_scope([batch_norm], decay=0.9, epsilon=1e-3), \
             slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         with tf.variable_scope('encoder'):

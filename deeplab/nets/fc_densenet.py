@@ -8,8 +8,8 @@ from deeplab.nets.net import Outputs
 FC_DENSENET_103 = (4, 5, 7, 10, 12, 15, 12, 10, 7, 5, 4)  # layers of each block down to the bottleneck, and back up
 
 
-def fc_densenet(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
-                layers=FC_DENSENET_103, growth=16, filters=48, dropout_rate=0.2) -> Outputs:
+def fc_densenet(images, num_classes, backbone, *, training, output_stride, layers=FC_DENSENET_103, growth=16,
+                filters=48, dropout_rate=0.2) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     `layers` of an odd number of dense blocks, `growth` maps from each layer, `filters` of the first convolution.
@@ -18,7 +18,7 @@ def fc_densenet(images, num_classes, backbone, *, training, output_stride, backb
         raise ValueError(f'layers is {list(layers)}: give an odd number of blocks, down, bottleneck and up')
     depth = len(layers) // 2
     rate = {'dropout_rate': dropout_rate, 'training': training}
-    net = backbone.build(images, output_stride, **(backbone_options or {})).output
+    net = backbone.build(images, output_stride).output
     # Lasagne's constants, as the authors used it; they normalised with the batch's own statistics in evaluation too.
     with slim.arg_scope([batch_norm], decay=0.9, epsilon=1e-4), \
             slim.arg_scope([conv2d], initializer=_he_uniform(), normalizer=None, activation=None):

@@ -28,29 +28,28 @@ class Decoder:
 
 
 @takes_options_of(Decoder)
-def fcn32s(images, num_classes, backbone, *, training, output_stride, backbone_options=None, **options) -> Outputs:
+def fcn32s(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
     """Logits at full resolution from stride 32 alone."""
-    return _fcn((), images, num_classes, backbone, training, output_stride, backbone_options, Decoder(**options))
+    return _fcn((), images, num_classes, backbone, training, output_stride, Decoder(**options))
 
 
 @takes_options_of(Decoder)
-def fcn16s(images, num_classes, backbone, *, training, output_stride, backbone_options=None, **options) -> Outputs:
+def fcn16s(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
     """Logits at full resolution from strides 32 and 16; variables of `fcn32s` keep their names."""
-    return _fcn((16,), images, num_classes, backbone, training, output_stride, backbone_options, Decoder(**options))
+    return _fcn((16,), images, num_classes, backbone, training, output_stride, Decoder(**options))
 
 
 @takes_options_of(Decoder)
-def fcn8s(images, num_classes, backbone, *, training, output_stride, backbone_options=None, **options) -> Outputs:
+def fcn8s(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
     """Logits at full resolution from strides 32, 16 and 8; variables of `fcn16s` keep their names.
 
     Seed 001 restores no fc6 and fc7, drops out in evaluation too and upsamples with random kernels.
     """
-    return _fcn((16, 8), images, num_classes, backbone, training, output_stride, backbone_options, Decoder(**options))
+    return _fcn((16, 8), images, num_classes, backbone, training, output_stride, Decoder(**options))
 
 
-def _fcn(skips: Sequence[int], images, num_classes, backbone, training, output_stride, backbone_options,
-         decoder: Decoder) -> Outputs:
-    features = backbone.build(images, output_stride, **(backbone_options or {}))
+def _fcn(skips: Sequence[int], images, num_classes, backbone, training, output_stride, decoder: Decoder) -> Outputs:
+    features = backbone.build(images, output_stride)
     net = features.output
     if backbone.fully_connected:
         # The reference pads the image by 100 pixels for an unpadded fc6; SAME gives each feature a score without it.

@@ -7,13 +7,12 @@ from deeplab.nets.fcn import bilinear_initializer
 from deeplab.nets.net import Outputs
 
 
-def gcn(images, num_classes, backbone, *, training, output_stride, backbone_options=None, kernel_size=15,
-        boundary_refinement=True) -> Outputs:
+def gcn(images, num_classes, backbone, *, training, output_stride, kernel_size=15, boundary_refinement=True) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     `kernel_size` is k of section 3.1, for every level; without `boundary_refinement`: section 4.1.2's other row.
     """
-    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    features = backbone.build(images, output_stride)
     # As the paper's res-2 to res-5; families that don't hand out their blocks have the decoders' taps.
     levels = [*features.blocks[:3]] if len(features.blocks) > 3 else [features.taps[stride] for stride in (4, 8, 16)]
     refine = boundary_refine if boundary_refinement else _unrefined

@@ -9,17 +9,17 @@ from deeplab.nets.net import Outputs
 FORK = (2, 1)  # conv3_1 in the paper's names: the last unit that the 1/2 and 1/4 resolutions share
 
 
-def icnet(images, num_classes, backbone, *, training, output_stride, backbone_options=None, bins=(1, 2, 3, 6),
-          filters=512, fusion_filters=128, guidance_weights=(0.16, 0.4)) -> Outputs:
+def icnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2, 3, 6), filters=512, fusion_filters=128,
+          guidance_weights=(0.16, 0.4)) -> Outputs:
     """Logits at stride 4 of images `[N, H, W, 3]` in 0..255; `output_stride` is that of the trunk (8).
 
     The labels shrink to the logits (`loss.upsample_logits = false`). `guidance_weights` are those of the auxiliary
-    losses at strides 16 and 8 (section 3.4). The deployed net is pruned to half the trunk's kernels: `backbone_options`
-    {width_multiplier: 0.5} and `filters` 256.
+    losses at strides 16 and 8 (section 3.4). The deployed net is pruned to half the trunk's kernels: a backbone with
+    `width_multiplier` 0.5, and `filters` 256.
     """
     half = resize_bilinear(images, scaled_size(spatial_size(images), 0.5))
     # One trunk for both: up to FORK at 1/2, then, halved once more, the rest (section 3.2, "weights and computation").
-    features = backbone.build(half, output_stride, **{**(backbone_options or {}), 'halve_after': FORK})
+    features = backbone.build(half, output_stride, halve_after=FORK)
     with slim.arg_scope([batch_norm], decay=0.95, epsilon=1e-5), \
             slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         with tf.variable_scope('pyramid_pooling'):

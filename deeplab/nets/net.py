@@ -18,7 +18,7 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Net:
-    """`build(images, num_classes, backbone, *, training, output_stride, backbone_options, **options) -> Outputs`.
+    """`build(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs`.
 
     The keyword-only arguments of `build` are the schema of the net's options; its name is the net's.
     """

@@ -6,13 +6,13 @@ from deeplab.layers.pyramid_pooling import pyramid
 from deeplab.nets.net import Outputs
 
 
-def pspnet(images, num_classes, backbone, *, training, output_stride, backbone_options=None, bins=(1, 2, 3, 6),
-           filters=512, auxiliary_weight=0.4, dropout_rate=0.1) -> Outputs:
+def pspnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2, 3, 6), filters=512,
+           auxiliary_weight=0.4, dropout_rate=0.1) -> Outputs:
     """Logits at the output stride (8 in the paper) of images `[N, H, W, 3]` in 0..255.
 
     `auxiliary_weight` is that of the loss at the end of the backbone's third block (section 3.3); 0: no such head.
     """
-    features = backbone.build(images, output_stride, **(backbone_options or {}))
+    features = backbone.build(images, output_stride)
     with slim.arg_scope([batch_norm], decay=0.95, epsilon=1e-5), \
             slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         # Seed 001 pooled with the fixed windows of a 60x60 map, and had no auxiliary head.

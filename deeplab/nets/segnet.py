@@ -7,15 +7,14 @@ from deeplab.layers.pool import max_pool_with_indices, unpool
 from deeplab.nets.net import Outputs
 
 
-def segnet(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
-           depth_multiplier=1.0) -> Outputs:
+def segnet(images, num_classes, backbone, *, training, output_stride, depth_multiplier=1.0) -> Outputs:
     """Logits at full resolution; `depth_multiplier` thins every stage.
 
     The encoder's convolutions have slim's names for VGG16, so that its ImageNet checkpoint restores them (not its
     biases, for which batch norm stands). It was trained on pixels of another scale, which batch norm takes out again.
     Seed 001 unpools only four of the five stages and normalises by the batch in evaluation too.
     """
-    net = backbone.build(images, output_stride, **(backbone_options or {})).output
+    net = backbone.build(images, output_stride).output
     stages = [(number, count, max(1, int(channels * depth_multiplier)))
               for number, (count, channels) in enumerate(STAGES, 1)]
     pooled = []

@@ -8,14 +8,14 @@ from deeplab.nets.net import Outputs
 LEVELS = 5
 
 
-def unet(images, num_classes, backbone, *, training, output_stride, backbone_options=None, width=64,
-         batch_normalisation=False, dropout_rate=0.5) -> Outputs:
+def unet(images, num_classes, backbone, *, training, output_stride, width=64, batch_normalisation=False,
+         dropout_rate=0.5) -> Outputs:
     """Logits at full resolution; `width` channels at the first of five levels, twice as many at each further one.
 
     The paper pads nothing, loses a border of 92 pixels and crops the skips; here SAME keeps the image's size. It has no
     batch norm.
     """
-    net = backbone.build(images, output_stride, **(backbone_options or {})).output
+    net = backbone.build(images, output_stride).output
     normalizer = batch_norm if batch_normalisation else biases
     skips = []
     with slim.arg_scope([batch_norm], decay=0.99, epsilon=1e-3), \

@@ -1,14 +1,17 @@
-"""The net on several scales of an image and its logits merged (Chen et al., 2016, "Attention to Scale").
+"""The front door of the nets: a Run's net on images, at one scale or at several whose logits are merged.
 
-Each scale's logits are brought to the logit grid of the largest scale, or of the image itself where all are smaller, as
-the released code does it.
+Several scales are an image pyramid (Chen et al., 2016, "Attention to Scale", arXiv:1511.03339). Each scale's logits are
+brought to the logit grid of the largest scale, or of the image itself where all are smaller, as the official DeepLab
+does it (tensorflow/models, research/deeplab/model.py, `multi_scale_logits`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from deeplab.compat import tf
 from deeplab.layers import resize
+from deeplab.layers.scope import model_scope
 from deeplab.nets import Outputs
 from deeplab.run import Run
 
@@ -16,29 +19,62 @@ MERGES = {'max': tf.reduce_max, 'avg': tf.reduce_mean}  # keys: run.MERGE_METHOD
 LOGIT_STRIDES = (1, 2, 4, 8, 16, 32, 64)
 
 
-def outputs(run: Run, images: tf.Tensor, scales: Sequence[float], *, training: bool, output_stride: int) -> Outputs:
+def forward(run: Run, images: tf.Tensor, scales: Sequence[float] = (), *, training: bool,
+            output_stride: int) -> Outputs:
     """Outputs of the run's net for images [N,H,W,3] (0..255); no scales, and 1 alone, are the net itself.
 
     With several scales the logits are merged, and those of each scale are in `aux`, all with the net's loss weight.
     Needs an open `model_scope`; all scales share the variables.
     """
     if tuple(scales) in ((), (1.0,)):
-        return _net(run, images, run.net_options, training, output_stride)
+        return run.net.build(images, run.num_classes, run.backbone, training=training, output_stride=output_stride,
+                             **run.net_options)
     found, updates = {}, []
     for scale in scales:
         others = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
         # A later scale's moving averages are updated after an earlier one's, always: results stay bit-identical.
         with tf.control_dependencies(updates), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-            found[scale] = _net(run, scaled(images, scale), _options(run, scale), training, output_stride)
+            found[scale] = run.net.build(scaled(images, scale), run.num_classes, run.backbone, training=training,
+                                         output_stride=output_stride, **_options_at(run.net_options, scale))
         updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)[others:]
+    return _merged(found, images, MERGES[run.recipe.model.merge_method])
+
+
+def _merged(found: Mapping[float, Outputs], images: tf.Tensor, merge: Callable) -> Outputs:
+    """The outputs of all scales as one."""
     size = _grid(images, max(found), found[max(found)].logits)
     logits = {scale: resize.resize_bilinear(tf.cast(each.logits, tf.float32), size) for scale, each in found.items()}
     aux = {f'{name}_{scale:g}': value for scale, each in found.items() for name, value in each.aux.items()}
-    weight = found[scales[0]].weight
+    weight = next(iter(found.values())).weight
     if len(found) == 1:
-        return Outputs(logits[scales[0]], aux, weight)
-    merged = MERGES[run.recipe.model.merge_method](tf.stack(list(logits.values())), axis=0)
-    return Outputs(merged, aux | {f'logits_{scale:.2f}': (each, weight) for scale, each in logits.items()}, weight)
+        return Outputs(*logits.values(), aux, weight)
+    scales = {f'logits_{scale:.2f}': (each, weight) for scale, each in logits.items()}
+    return Outputs(merge(tf.stack(list(logits.values())), axis=0), aux | scales, weight)
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """A net without training, as prediction sees it: `logits(images, scale)` float32 [N,h,w,C] of images [N,H,W,3].
+
+    Images are padded with `pad_value` (0..255) to sides that are multiples of `multiple`; where that is 0, of
+    k * output_stride + 1.
+    """
+
+    logits: Callable[[tf.Tensor, float], tf.Tensor]
+    num_classes: int
+    output_stride: int
+    pad_value: tuple[float, float, float]
+    multiple: int = 0
+
+
+def forward_pass(run: Run) -> ForwardPass:
+    """The forward pass of a Run with its moving statistics, at the output stride of its evaluation."""
+    def logits(images: tf.Tensor, scale: float) -> tf.Tensor:
+        # A scale other than 1 takes the place of an image pyramid.
+        scales = run.recipe.model.image_pyramid if scale == 1 else (scale,)
+        with model_scope(training=False, batch_norm='freeze_statistics'):
+            return forward(run, images, scales, training=False, output_stride=run.eval_output_stride).logits
+    return ForwardPass(logits, run.num_classes, run.eval_output_stride, run.backbone.pad_value, run.net.multiple)
 
 
 def scaled(images: tf.Tensor, scale: float) -> tf.Tensor:
@@ -46,17 +82,10 @@ def scaled(images: tf.Tensor, scale: float) -> tf.Tensor:
     return resize.resize_bilinear(images, resize.scaled_size(resize.spatial_size(images), scale))
 
 
-def _net(run: Run, images: tf.Tensor, options: Mapping[str, Any], training: bool, output_stride: int) -> Outputs:
-    return run.net(images, run.num_classes, run.backbone, training=training, output_stride=output_stride,
-                   backbone_options=run.recipe.model.backbone_options, **options)
-
-
-def _options(run: Run, scale: float) -> dict[str, Any]:
+def _options_at(options: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
     """The net's options at a scale: a window of image pooling that was given in pixels scales along."""
-    window = run.net_options.get('image_pooling_crop_size')
-    if not window:
-        return run.net_options
-    return run.net_options | {'image_pooling_crop_size': list(resize.scaled_size(window, scale))}
+    window = options.get('image_pooling_crop_size')
+    return {**options, 'image_pooling_crop_size': list(resize.scaled_size(window, scale))} if window else options
 
 
 def _grid(images: tf.Tensor, scale: float, logits: tf.Tensor):

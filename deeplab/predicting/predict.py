@@ -24,9 +24,10 @@ from typing import NamedTuple
 from datasets.input.augment import resized_to_range
 from deeplab.compat import tf
 from deeplab.layers import resize
-from deeplab.layers.scope import model_scope
-from deeplab.predicting import crf, forward, tiles
-from deeplab.run import Run
+from deeplab.predicting import crf, tiles
+from deeplab.predicting.forward import ForwardPass, scaled
+from deeplab.recipes.protocol import crf_parameters
+from deeplab.recipes.schema import Evaluation
 
 FUSIONS = {'mean': tf.add, 'max': tf.maximum}  # keys: protocol.CHOICES['fusion']
 
@@ -38,63 +39,61 @@ class Prediction(NamedTuple):
     probabilities: tf.Tensor
 
 
-def predict(run: Run, images: tf.Tensor) -> Prediction:
-    """The prediction for images [N,H,W,3] (0..255) under the recipe's evaluation protocol, at their size."""
-    evaluation = run.recipe.evaluation
+def predict(net: ForwardPass, images: tf.Tensor, evaluation: Evaluation) -> Prediction:
+    """The prediction for images [N,H,W,3] (0..255) under an evaluation protocol, at their size."""
     if not evaluation.min_resize:
-        return predict_as_is(run, images)
+        return predict_as_is(net, images, evaluation)
     size = resize.spatial_size(images)
-    found = _predict(run, to_range(run, images))
+    found = _merged_views(net, to_range(images, evaluation), evaluation)
     probabilities = resize.resize_bilinear(found.probabilities, size)
     if evaluation.official_compat:
         return Prediction(resize.resize_nearest(found.classes[..., tf.newaxis], size)[..., 0], probabilities)
-    return _refined(run, images, Prediction(_best(probabilities), probabilities))
+    return _refined(Prediction(_best(probabilities), probabilities), images, evaluation)
 
 
-def to_range(run: Run, images: tf.Tensor) -> tf.Tensor:
+def to_range(images: tf.Tensor, evaluation: Evaluation) -> tf.Tensor:
     """Images [N,h,w,3] with the sides that `evaluation.min_resize` and so on ask for."""
-    return resize.resize_bilinear(images, tf.unstack(_range(run, images)))
+    return resize.resize_bilinear(images, tf.unstack(_range(images, evaluation)))
 
 
-def labels_to_range(run: Run, labels: tf.Tensor) -> tf.Tensor:
+def labels_to_range(labels: tf.Tensor, evaluation: Evaluation) -> tf.Tensor:
     """Labels [N,h,w], resized as `to_range` resizes their images."""
-    return resize.resize_nearest(labels[..., tf.newaxis], tf.unstack(_range(run, labels)))[..., 0]
+    return resize.resize_nearest(labels[..., tf.newaxis], tf.unstack(_range(labels, evaluation)))[..., 0]
 
 
-def _range(run: Run, images: tf.Tensor) -> tf.Tensor:
-    evaluation = run.recipe.evaluation
+def _range(images: tf.Tensor, evaluation: Evaluation) -> tf.Tensor:
     return resized_to_range(tf.shape(images)[1:3], evaluation.min_resize, evaluation.max_resize,
                             evaluation.resize_factor)
 
 
-def predict_as_is(run: Run, images: tf.Tensor) -> Prediction:
+def predict_as_is(net: ForwardPass, images: tf.Tensor, evaluation: Evaluation) -> Prediction:
     """`predict` for images that already have the size that the net is to see."""
-    return _refined(run, images, _predict(run, images))
+    return _refined(_merged_views(net, images, evaluation), images, evaluation)
 
 
-def _refined(run: Run, images: tf.Tensor, found: Prediction) -> Prediction:
-    """The prediction after the recipe's CRF."""
-    if not run.recipe.evaluation.crf:
+def _refined(found: Prediction, images: tf.Tensor, evaluation: Evaluation) -> Prediction:
+    """The prediction after the protocol's CRF."""
+    parameters = crf_parameters(evaluation)
+    if not parameters:
         return found
-    probabilities = crf.refine(images, found.probabilities, run.crf)
+    probabilities = crf.refine(images, found.probabilities, parameters)
     return Prediction(_best(probabilities), probabilities)
 
 
-def _predict(run: Run, images: tf.Tensor) -> Prediction:
-    evaluation = run.recipe.evaluation
+def _merged_views(net: ForwardPass, images: tf.Tensor, evaluation: Evaluation) -> Prediction:
     views = list(itertools.product(evaluation.scales, (False, True) if evaluation.flip else (False,)))
     if evaluation.official_compat and evaluation.scales == (1.0,):
         views = views[:1]
     if len(views) == 1 and not evaluation.upsample_logits:
-        padded = _padded(run, images, evaluation.pad_to)
+        padded = _padded(net, images, evaluation.pad_to, evaluation)
         return Prediction(*(_cut(each, images) for each in _enlarged(
-            _logits(run, padded, *views[0]), resize.spatial_size(padded))))
+            _logits(net, padded, *views[0]), resize.spatial_size(padded))))
     merge = FUSIONS[evaluation.fusion]
     merged, before = None, []
     for view in views:
         # A view begins when the one before it is merged: memory is that of the largest, not of all.
         with tf.control_dependencies(before), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-            found = _view(run, tf.identity(images), *view)
+            found = _view(net, tf.identity(images), *view, evaluation)
         merged = found if merged is None else merge(merged, found)
         before = [merged]
     if evaluation.fusion == 'max':
@@ -104,43 +103,41 @@ def _predict(run: Run, images: tf.Tensor) -> Prediction:
     return Prediction(_best(mean), tf.nn.softmax(mean) if softened else mean)
 
 
-def _view(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
+def _view(net: ForwardPass, images: tf.Tensor, scale: float, mirror: bool, evaluation: Evaluation) -> tf.Tensor:
     """What is merged of one view, at the images' size: probabilities, or logits where the largest count."""
-    evaluation = run.recipe.evaluation
     if not evaluation.tile_size:
-        return _whole(run, images, scale, mirror)
+        return _whole(net, images, scale, mirror, evaluation)
     if not evaluation.tile_limit:
-        return _tiled(run, images, scale, mirror)
+        return _tiled(net, images, scale, mirror, evaluation)
     size = tf.stack(resize.scaled_size(resize.spatial_size(images), scale))
-    return tf.cond(tf.reduce_prod(size) > evaluation.tile_limit, lambda: _tiled(run, images, scale, mirror),
-                   lambda: _whole(run, images, scale, mirror))
+    return tf.cond(tf.reduce_prod(size) > evaluation.tile_limit,
+                   lambda: _tiled(net, images, scale, mirror, evaluation),
+                   lambda: _whole(net, images, scale, mirror, evaluation))
 
 
-def _whole(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
-    padded = _padded(run, images, run.recipe.evaluation.pad_to)
-    logits = resize.resize_bilinear(_logits(run, padded, scale, mirror), resize.spatial_size(padded))
-    return _cut(_score(run, logits), images)
+def _whole(net: ForwardPass, images: tf.Tensor, scale: float, mirror: bool, evaluation: Evaluation) -> tf.Tensor:
+    return _scores(net, images, _padded(net, images, evaluation.pad_to, evaluation), scale, mirror, evaluation)
 
 
-def _tiled(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
+def _tiled(net: ForwardPass, images: tf.Tensor, scale: float, mirror: bool, evaluation: Evaluation) -> tf.Tensor:
     """Tiles of the scaled images; each is a view of its own, so that its size decides what the net sees."""
-    evaluation = run.recipe.evaluation
-    scaled = forward.scaled(images, scale)
-    size = tf.shape(scaled)[1:3]
-    filled = pad(scaled, run.backbone.pad_value, tf.maximum(size, list(evaluation.tile_size)))
+    resized = scaled(images, scale)
+    size = tf.shape(resized)[1:3]
+    filled = pad(resized, net.pad_value, tf.maximum(size, list(evaluation.tile_size)))
 
     def score(tile: tf.Tensor) -> tf.Tensor:
-        padded = _padded(run, tile, ())
-        logits = resize.resize_bilinear(_logits(run, padded, 1.0, mirror), resize.spatial_size(padded))
-        return _cut(_score(run, logits), tile)
+        return _scores(net, tile, _padded(net, tile, (), evaluation), 1.0, mirror, evaluation)
 
-    scores = tiles.blend(filled, score, run.num_classes, size=evaluation.tile_size, overlap=evaluation.tile_overlap,
+    scores = tiles.blend(filled, score, net.num_classes, size=evaluation.tile_size, overlap=evaluation.tile_overlap,
                          weighting=evaluation.tile_weighting)
     return resize.resize_bilinear(scores[:, :size[0], :size[1]], resize.spatial_size(images))
 
 
-def _score(run: Run, logits: tf.Tensor) -> tf.Tensor:
-    return logits if run.recipe.evaluation.fusion == 'max' else tf.nn.softmax(logits)
+def _scores(net: ForwardPass, images: tf.Tensor, padded: tf.Tensor, scale: float, mirror: bool,
+            evaluation: Evaluation) -> tf.Tensor:
+    """Probabilities, or logits where the largest count, of padded images, cut to the images' size."""
+    logits = resize.resize_bilinear(_logits(net, padded, scale, mirror), resize.spatial_size(padded))
+    return _cut(logits if evaluation.fusion == 'max' else tf.nn.softmax(logits), images)
 
 
 def _cut(scores: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
@@ -148,12 +145,9 @@ def _cut(scores: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     return scores[:, :size[0], :size[1]]
 
 
-def _logits(run: Run, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
-    """Float32 logits [N,h,w,C] of one view, turned back. A scale other than 1 takes the place of an image pyramid."""
-    scales = run.recipe.model.image_pyramid if scale == 1 else (scale,)
-    with model_scope(training=False, batch_norm='freeze_statistics'):
-        logits = forward.outputs(run, tf.reverse(images, [2]) if mirror else images, scales, training=False,
-                                 output_stride=run.eval_output_stride).logits
+def _logits(net: ForwardPass, images: tf.Tensor, scale: float, mirror: bool) -> tf.Tensor:
+    """Float32 logits [N,h,w,C] of one view, turned back."""
+    logits = net.logits(tf.reverse(images, [2]) if mirror else images, scale)
     return tf.cast(tf.reverse(logits, [2]) if mirror else logits, tf.float32)
 
 
@@ -167,17 +161,16 @@ def _best(scores: tf.Tensor) -> tf.Tensor:
     return tf.argmax(scores, axis=-1, output_type=tf.int32)
 
 
-def _padded(run: Run, images: tf.Tensor, pad_to: Sequence[int]) -> tf.Tensor:
+def _padded(net: ForwardPass, images: tf.Tensor, pad_to: Sequence[int], evaluation: Evaluation) -> tf.Tensor:
     size = tf.shape(images)[1:3]
-    if not run.recipe.evaluation.official_compat:
-        return pad(images, run.backbone.pad_value,
-                   padded_size(size, pad_to, run.eval_output_stride, run.net.multiple))
+    if not evaluation.official_compat:
+        return pad(images, net.pad_value, padded_size(size, pad_to, net.output_stride, net.multiple))
     if not pad_to:
         return images
     crop = tf.constant(pad_to)
     fits = tf.debugging.assert_less_equal(size, crop, message='official_compat: an image is larger than pad_to')
     with tf.control_dependencies([fits]):
-        padded = pad(images, run.backbone.pad_value, crop)
+        padded = pad(images, net.pad_value, crop)
     padded.set_shape([None, *pad_to, None])
     return padded
 

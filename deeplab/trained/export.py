@@ -23,7 +23,8 @@ from PIL import Image
 
 from datasets.raw.images import MAX_PIXELS
 from deeplab.compat import tf
-from deeplab.predicting import predict
+from deeplab.predicting.forward import forward_pass
+from deeplab.predicting.predict import predict
 from deeplab.recipes import recipe as recipes
 from deeplab.trained import checkpointed
 from deeplab.trained.checkpointed import Trained
@@ -102,7 +103,7 @@ def _write(model: Trained, folder: Path) -> None:
         encoded = tf.placeholder(tf.string, [None], 'image_bytes')
         # Either input can be fed: fed images make the decoder before them unnecessary.
         images = tf.placeholder_with_default(decode(encoded), [None, None, None, 3], 'images')
-        prediction = predict.predict(model.run, tf.cast(images, tf.float32))
+        prediction = predict(forward_pass(model.run), tf.cast(images, tf.float32), model.run.recipe.evaluation)
         results = {name: tf.identity(value, name) for name, value in prediction._asdict().items()}
         saver = tf.train.Saver(tf.model_variables())
         saver.restore(session, model.prefix)

@@ -10,7 +10,7 @@ from console.progress import duration
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
 from deeplab.model_fn import MODES, model_fn
-from deeplab.predicting import forward
+from deeplab.predicting.forward import forward
 from deeplab.recipes import epochs
 from deeplab.run import Run
 from deeplab.training import inputs
@@ -118,8 +118,8 @@ def _evaluate(run: Run) -> float:
 def _one_view(run: Run) -> int:
     """Multiply-adds of the net alone, without scales, mirroring or tiles."""
     with tf.Graph().as_default() as graph, model_scope(training=False):
-        forward.outputs(run, tf.placeholder(tf.float32, [1, *run.recipe.data.crop_size, 3]), (), training=False,
-                        output_stride=run.recipe.model.output_stride)
+        forward(run, tf.placeholder(tf.float32, [1, *run.recipe.data.crop_size, 3]), training=False,
+                output_stride=run.recipe.model.output_stride)
         return multiply_adds(graph)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from deeplab.compat import estimator, tensorflow, tf
 from deeplab.layers.scope import model_scope
 from deeplab.model_fn import MODES, WarmStart, model_fn
-from deeplab.predicting import forward
+from deeplab.predicting.forward import forward
 from deeplab.run import Run
 from deeplab.training.devices import session_config
 
@@ -36,8 +36,8 @@ def model_variables(run: Run, training: bool = False) -> dict[str, tuple[int, ..
         images = tf.placeholder(tf.float32, [1, height, width, 3])
         if training:
             with model_scope(training=True, batch_norm=recipe.batch_norm.mode):
-                forward.outputs(run, images, recipe.model.image_pyramid, training=True,
-                                output_stride=recipe.model.output_stride)
+                forward(run, images, recipe.model.image_pyramid, training=True,
+                        output_stride=recipe.model.output_stride)
         else:
             model_fn({'image': images}, None, MODES.PREDICT, {'run': run})
         return {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}

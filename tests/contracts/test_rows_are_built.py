@@ -7,7 +7,7 @@ import pytest
 
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
-from deeplab.predicting import forward
+from deeplab.predicting.forward import forward
 from deeplab.recipes import recipe as recipes
 from deeplab.run import resolve
 
@@ -36,8 +36,8 @@ def test_the_graph_is_built_and_has_the_parameters_that_the_row_expects(name):
     run = resolve(row)
     with tf.Graph().as_default(), model_scope(training=True, batch_norm=row.batch_norm.mode):
         images = tf.placeholder(tf.float32, [1, *row.data.crop_size, 3])
-        outputs = forward.outputs(run, images, row.model.image_pyramid, training=True,
-                                  output_stride=row.model.output_stride)
+        outputs = forward(run, images, row.model.image_pyramid, training=True,
+                          output_stride=row.model.output_stride)
         assert outputs.logits.shape.as_list()[-1] == run.num_classes
         counts = [sum(math.prod(v.shape.as_list()) for v in variables)
                   for variables in (tf.model_variables(), tf.trainable_variables())]

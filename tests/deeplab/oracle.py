@@ -70,11 +70,11 @@ def build(manifest, images, *, training=False, batch_norm='freeze_statistics', *
     arguments = {name: options[name] for name in names}
     arguments.update(atrous_rates=manifest['atrous_rates'] or (), atrous_rates_stride=manifest['output_stride'],
                      dense_prediction_cell=options['dense_prediction_cell_config'])
+    backbone = BACKBONES[options['model_variant']]
     with model_scope(training or batch_norm == 'train', batch_norm):
         return NETS[net](
-            images, manifest['num_classes'], BACKBONES[options['model_variant']], training=training,
-            output_stride=manifest['output_stride'], backbone_options=backbone_options(manifest),
-            **{**arguments, **changes})
+            images, manifest['num_classes'], backbone.with_options(backbone_options(manifest)), training=training,
+            output_stride=manifest['output_stride'], **{**arguments, **changes})
 
 
 def cases(name: str) -> list[Case]:

@@ -9,7 +9,7 @@ from tensorflow.python.client import timeline
 from deeplab import model_fn, run
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
-from deeplab.nets.net import Outputs
+from deeplab.nets.net import Net, Outputs
 from tests.deeplab import fill
 from tests.models import tiny
 
@@ -34,7 +34,7 @@ def step_of(batch, count, labels=LABELS, images=IMAGES, size=SIDE, trace=False, 
     """({variable: value after a step on `batch` x `count` images}, loss), or with `trace` the bytes at the peak."""
     chosen = run.resolve(tiny(train__batch_size=batch, train__accumulate_steps=count, optimizer__name='sgd',
                               schedule__learning_rate=0.1, data__crop_size=(size, size), **changes))
-    chosen = dataclasses.replace(chosen, net=net, net_options=options or {})
+    chosen = dataclasses.replace(chosen, net=Net(net), net_options=options or {})
     number = batch * count
     images = np.resize(images, (number, size, size, 3))
     with tf.Graph().as_default(), tf.Session() as session:

@@ -67,9 +67,9 @@ def test_every_so_many_weights_are_kept(source, tmp_path, kernel_size, positions
 def test_the_net_takes_all_of_the_converted_checkpoint_and_refuses_slims(source, tmp_path, net, branches, names):
     prefix, values = source
     converted = convert_vgg16.convert(prefix, tmp_path / 'out', channels=NARROW, branches=branches)
+    thin = BACKBONES['vgg_16'].with_options({'depth_multiplier': THIN, 'pool_size': 3})
     with tf.Graph().as_default(), tf.Session() as session, model_scope(training=False):
-        net(tf.zeros([1, 33, 33, 3]), 5, BACKBONES['vgg_16'], training=False, output_stride=8, fc_channels=NARROW,
-            backbone_options={'depth_multiplier': THIN, 'pool_size': 3})
+        net(tf.zeros([1, 33, 33, 3]), 5, thin, training=False, output_stride=8, fc_channels=NARROW)
         variables = {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
         report = restore.plan(converted, variables, scope='vgg_16')
         assert all(name.startswith('logits/') for name in report.missing) and not report.unused

@@ -55,8 +55,7 @@ def test_the_network_is_the_one_described(tmp_path):
     made = run.resolve(read(tmp_path).recipe)
     with tf.Graph().as_default() as graph, model_scope(training=False):
         images = tf.placeholder(tf.float32, [1, 65, 65, 3])
-        logits = made.net(images, 21, made.backbone, training=False, output_stride=8,
-                          backbone_options=made.recipe.model.backbone_options, **made.net_options).logits
+        logits = made.net(images, 21, made.backbone, training=False, output_stride=8, **made.net_options).logits
         shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
         rates = [tf.get_static_value(op.inputs[1]).tolist() for op in graph.get_operations()
                  if op.type == 'SpaceToBatchND']

@@ -32,8 +32,8 @@ SEED = {'stem': '3x3', 'compression': 1.0, 'later_pooling': False, 'dilations': 
 
 def build(images, head, training=False, batch_norm='train', output_stride=16, **backbone_options):
     with model_scope(training, batch_norm):
-        return NETS['dense'](images, CLASSES, BACKBONES['densenet'], training=training, output_stride=output_stride,
-                             backbone_options=TINY | backbone_options, **HEADS[head])
+        return NETS['dense'](images, CLASSES, BACKBONES['densenet'].with_options(TINY | backbone_options),
+                             training=training, output_stride=output_stride, **HEADS[head])
 
 
 @pytest.mark.parametrize(('head', 'options'), [
@@ -161,8 +161,8 @@ UNEXPLAINED = {'newdid2': '13.6', '(actually48).senet4': '5.7', '(actually48).se
 def parameters(backbone_options, options, num_classes):
     """(as the seed counts them, all with moving statistics) of a row's net."""
     with tf.Graph().as_default(), model_scope(True):
-        NETS['dense'](tf.zeros([1, 33, 33, 3]), num_classes, BACKBONES['densenet'], training=True, output_stride=16,
-                      backbone_options=dict(backbone_options), **dict(options))
+        NETS['dense'](tf.zeros([1, 33, 33, 3]), num_classes, BACKBONES['densenet'].with_options(dict(backbone_options)),
+                      training=True, output_stride=16, **dict(options))
         variables = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
         everything = sum(int(np.prod(v.shape.as_list())) for v in tf.global_variables())
     biases = sum(shape[-1] for name, shape in variables.items()

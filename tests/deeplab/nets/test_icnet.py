@@ -32,10 +32,11 @@ def convolutions(graph):
 
 
 def test_the_pruned_net_has_the_released_filters_and_dilations():
+    backbone = BACKBONES['resnet_v1_50_beta'].with_options({'width_multiplier': 0.5})
     with tf.Graph().as_default() as graph:
         with model_scope(False):
-            NETS['icnet'](tf.zeros([1, 65, 65, 3]), 19, BACKBONES['resnet_v1_50_beta'], training=False, output_stride=8,
-                          filters=256, backbone_options={'width_multiplier': 0.5})
+            NETS['icnet'](tf.zeros([1, 65, 65, 3]), 19, backbone, training=False, output_stride=8,
+                          filters=256)
         found = convolutions(graph)
         assert {name: op.inputs[1].shape.as_list()[-1] for name, op in found.items()} == RELEASED
         rates = {name: op.get_attr('dilations')[1] for name, op in found.items() if op.get_attr('dilations')[1] > 1}

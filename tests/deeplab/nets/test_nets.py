@@ -90,7 +90,7 @@ def test_the_signature_is_the_schema(net):
     assert [p for p in parameters][:3] == ['images', 'num_classes', 'backbone']
     options = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
     assert len(options) == len(parameters) - 3
-    assert {'training', 'output_stride', 'backbone_options'} <= {p.name for p in options}
+    assert {'training', 'output_stride'} <= {p.name for p in options}
     assert all(p.default is not p.empty for p in options if p.name not in ('training', 'output_stride'))
     with tf.Graph().as_default(), pytest.raises(TypeError, match='no_such_option'):
         backbone = next(name for name, record in BACKBONES.items() if fits(NETS[net], record))

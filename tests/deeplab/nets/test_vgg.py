@@ -15,16 +15,16 @@ from deeplab.recipes import recipe as recipes
 from deeplab.training.estimators import model_variables
 from tests.deeplab import fill
 
-THIN = {'backbone_options': {'depth_multiplier': 1 / 16}}
-DEEPLAB = {'backbone_options': {'depth_multiplier': 1 / 16, 'pool_size': 3}}
-THIN_NETS = {  # backbone, output stride, stride of the logits, options
-    'fcn32s': ('vgg_16', 32, 1, THIN | {'fc_channels': 24}),
-    'fcn16s': ('vgg_16', 32, 1, THIN | {'fc_channels': 24}),
-    'fcn8s': ('vgg_16', 32, 1, THIN | {'fc_channels': 24}),
-    'deeplabv1': ('vgg_16', 8, 8, DEEPLAB | {'fc_channels': 24}),
-    'deeplabv2': ('vgg_16', 8, 8, DEEPLAB | {'fc_channels': 24}),
-    'segnet': ('none', 32, 1, {'depth_multiplier': 1 / 8}),
-    'unet': ('none', 16, 1, {'width': 4}),
+THIN = {'depth_multiplier': 1 / 16}
+DEEPLAB = {'depth_multiplier': 1 / 16, 'pool_size': 3}
+THIN_NETS = {  # backbone, output stride, stride of the logits, options of the net and of the backbone
+    'fcn32s': ('vgg_16', 32, 1, {'fc_channels': 24}, THIN),
+    'fcn16s': ('vgg_16', 32, 1, {'fc_channels': 24}, THIN),
+    'fcn8s': ('vgg_16', 32, 1, {'fc_channels': 24}, THIN),
+    'deeplabv1': ('vgg_16', 8, 8, {'fc_channels': 24}, DEEPLAB),
+    'deeplabv2': ('vgg_16', 8, 8, {'fc_channels': 24}, DEEPLAB),
+    'segnet': ('none', 32, 1, {'depth_multiplier': 1 / 8}, {}),
+    'unet': ('none', 16, 1, {'width': 4}, {}),
 }
 MULTI_SCALE = {'multi_scale': True}
 BRANCHES = {'image': 3, 'pool1': 64, 'pool2': 128, 'pool3': 256, 'pool4': 512}  # of DeepLab-v1 MSc: their channels
@@ -38,15 +38,15 @@ def thin_nets():
 
 
 def build(net, images, training=False, **options):
-    backbone, output_stride, _, thin = THIN_NETS[net]
+    backbone, output_stride, _, thin, narrow = THIN_NETS[net]
     with model_scope(training):
-        return NETS[net](images, NUM_CLASSES, BACKBONES[backbone], training=training,
+        return NETS[net](images, NUM_CLASSES, BACKBONES[backbone].with_options(narrow), training=training,
                          **{'output_stride': output_stride, **thin, **options}).logits
 
 
 def build_full(net, num_classes=21, **options):
     """The net as published, as a graph alone."""
-    backbone, output_stride, _, _ = THIN_NETS[net]
+    backbone, output_stride, *_ = THIN_NETS[net]
     with model_scope(training=False):
         NETS[net](tf.zeros([1, 65, 65, 3]), num_classes, BACKBONES[backbone], training=False,
                   output_stride=output_stride, **options)

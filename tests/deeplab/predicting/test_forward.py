@@ -11,7 +11,8 @@ from deeplab.layers import conv
 from deeplab.layers.resize import resize_bilinear
 from deeplab.layers.scope import model_scope
 from deeplab.nets import Net, Outputs
-from deeplab.predicting import forward, predict
+from deeplab.predicting.forward import forward, forward_pass
+from deeplab.predicting.predict import predict
 from deeplab.recipes import recipe
 from deeplab.recipes.schema import Recipe
 from tests.replicas import in_fresh_process, run_config
@@ -20,8 +21,7 @@ STRIDE = 4
 DECAY = 0.75
 
 
-def one_layer(images, num_classes, backbone, *, training, output_stride, backbone_options=None,
-              image_pooling_crop_size=None):
+def one_layer(images, num_classes, backbone, *, training, output_stride, image_pooling_crop_size=None):
     """Batch norm and a convolution with stride 4; the option is seen in the name of an auxiliary output."""
     net = conv.batch_norm(images, decay=DECAY, epsilon=1e-3)
     logits = conv.conv2d(net, num_classes, 3, scope='logits', stride=STRIDE, activation=None, normalizer=conv.biases,
@@ -96,7 +96,7 @@ def test_logits_are_on_the_grid_of_the_largest_scale_and_at_least_1(scales, expe
     source = np.zeros((1, 21, 36, 3), np.float32)
     with tf.Graph().as_default(), tf.Session() as session, model_scope(training=False):
         images = tf.constant(source) if static else tf.placeholder_with_default(source, [None, None, None, 3])
-        logits = forward.outputs(chosen(), images, scales, training=False, output_stride=16).logits
+        logits = forward(chosen(), images, scales, training=False, output_stride=16).logits
         session.run(tf.global_variables_initializer())
         assert session.run(tf.shape(logits)).tolist() == [1, *expected, 6]
 
@@ -105,7 +105,7 @@ def test_a_pooling_window_in_pixels_scales_along():
     a_run = chosen()
     a_run = dataclasses.replace(a_run, net_options={'image_pooling_crop_size': [17, 33]})
     with tf.Graph().as_default(), model_scope(training=False):
-        aux = forward.outputs(a_run, tf.zeros([1, 17, 33, 3]), (0.5, 2.0), training=False, output_stride=16).aux
+        aux = forward(a_run, tf.zeros([1, 17, 33, 3]), (0.5, 2.0), training=False, output_stride=16).aux
     assert {'pooled_[9, 17]_0.5', 'pooled_[33, 65]_2'} < set(aux)
 
 
@@ -113,9 +113,9 @@ def test_prediction_sees_the_pyramid():
     source = np.random.RandomState(0).uniform(0, 255, (1, 17, 33, 3)).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session, tf.variable_scope('', reuse=tf.AUTO_REUSE):
         a_run = chosen(model__image_pyramid=(0.5, 1.0))
-        probabilities = predict.predict(a_run, tf.constant(source)).probabilities
+        probabilities = predict(forward_pass(a_run), tf.constant(source), a_run.recipe.evaluation).probabilities
         with model_scope(training=False):
-            logits = forward.outputs(a_run, tf.constant(source), (0.5, 1.0), training=False, output_stride=16).logits
+            logits = forward(a_run, tf.constant(source), (0.5, 1.0), training=False, output_stride=16).logits
         session.run(tf.global_variables_initializer())
         found, expected = session.run([probabilities, tf.nn.softmax(resize_bilinear(logits, (17, 33)))])
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -10,11 +10,12 @@ from deeplab.compat import tf
 from deeplab.layers.resize import resize_bilinear
 from deeplab.nets import Net, Outputs
 from deeplab.predicting import predict
+from deeplab.predicting.forward import forward_pass
 from deeplab.recipes import recipe
 from deeplab.recipes.schema import Recipe
 
 
-def lopsided(images, num_classes, backbone, *, training, output_stride, backbone_options=None):
+def lopsided(images, num_classes, backbone, *, training, output_stride):
     """Logits of two classes at full resolution that depend on the pixel and, unevenly, on its right neighbour."""
     assert not training
     grey = tf.reduce_mean(images, axis=3, keepdims=True) / 64
@@ -27,9 +28,13 @@ def chosen(**evaluation):
     return dataclasses.replace(run.resolve(changed), net=Net(lopsided))
 
 
+def predicted(chosen_run, images):
+    return predict.predict(forward_pass(chosen_run), images, chosen_run.recipe.evaluation)
+
+
 def probabilities(chosen_run, images):
     with tf.Graph().as_default(), tf.Session() as session:
-        return session.run(predict.predict(chosen_run, tf.constant(images)).probabilities)
+        return session.run(predicted(chosen_run, tf.constant(images)).probabilities)
 
 
 def images(*shape):
@@ -99,10 +104,11 @@ def test_a_resized_image_is_predicted_there_and_brought_back():
     with tf.Graph().as_default(), tf.Session() as session:
         options = {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16}
         a_run = chosen(**options)
-        resized = predict.to_range(a_run, tf.constant(source))
+        resized = predict.to_range(tf.constant(source), a_run.recipe.evaluation)
         small, labels, found = session.run([
-            predict.predict_as_is(a_run, resized), predict.labels_to_range(a_run, tf.zeros([1, 20, 41], tf.int32)),
-            predict.predict(a_run, tf.constant(source))])
+            predict.predict_as_is(forward_pass(a_run), resized, a_run.recipe.evaluation),
+            predict.labels_to_range(tf.zeros([1, 20, 41], tf.int32), a_run.recipe.evaluation),
+            predicted(a_run, tf.constant(source))])
         assert small.classes.shape == labels.shape == (1, 33, 65)
         np.testing.assert_allclose(
             found.probabilities, session.run(resize_bilinear(tf.constant(small.probabilities), (20, 41))), atol=1e-6)
@@ -134,7 +140,7 @@ def seen_size(source, *, multiple=0, **evaluation):
 
     a_run = dataclasses.replace(chosen(**evaluation), net=Net(look, multiple=multiple))
     with tf.Graph().as_default(), tf.Session() as session:
-        prediction = predict.predict(a_run, tf.placeholder_with_default(source, [None, None, None, 3]))
+        prediction = predicted(a_run, tf.placeholder_with_default(source, [None, None, None, 3]))
         return tuple(session.run([seen[0], prediction])[0][1:3])
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from deeplab.compat import tf
 from deeplab.nets import Net
-from deeplab.predicting import predict, tiles
+from deeplab.predicting import tiles
 from tests.deeplab.predicting import test_predict
-from tests.deeplab.predicting.test_predict import expected_view, images, lopsided, probabilities, softmax
+from tests.deeplab.predicting.test_predict import expected_view, images, lopsided, predicted, probabilities, softmax
 
 
 def chosen(**evaluation):
@@ -109,7 +109,7 @@ def test_the_net_sees_aligned_tiles():
 
     a_run = dataclasses.replace(chosen(tile_size=(20, 40)), net=Net(look))
     with tf.Graph().as_default(), tf.Session():
-        padded = predict.predict(a_run, tf.placeholder_with_default(images(1, 20, 41, 3), [None, None, None, 3]))
+        padded = predicted(a_run, tf.placeholder_with_default(images(1, 20, 41, 3), [None, None, None, 3]))
         assert padded.probabilities.eval().shape == (1, 20, 41, 2)
     assert len(seen) == 1
 

@@ -88,7 +88,7 @@ def test_options_replace_parameters_of_a_set():
     assert found == dataclasses.replace(protocol.CRFS['deeplabv2_vgg16'], bilateral_xy=50)
     changed = recipes.override(Recipe(), {'evaluation.crf': 'deeplabv2_vgg16',
                                           'evaluation.crf_options.bilateral_xy': '50'})
-    assert run.resolve(changed).crf == found
+    assert protocol.crf_parameters(run.resolve(changed).recipe.evaluation) == found
 
 
 def expected_band(labels, width, around):

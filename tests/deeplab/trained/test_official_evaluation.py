@@ -8,7 +8,8 @@ import pytest
 import evaluate
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
-from deeplab.predicting import forward, predict
+from deeplab.predicting.forward import forward, forward_pass
+from deeplab.predicting.predict import predict
 from deeplab.recipes import recipe as recipes
 from tests.deeplab import fill, official, oracle
 
@@ -23,10 +24,10 @@ def close(found, expected, relative=3e-5):
 
 def predicted(rules, size=CROP, **evaluation):
     """{fill rule: prediction of the oracle's image of that size}."""
-    changes = {f'evaluation.{name}': value for name, value in evaluation.items()}
+    run = official.resolved({f'evaluation.{name}': value for name, value in evaluation.items()})
     with tf.Graph().as_default(), tf.Session() as session:
         images = tf.constant(fill.images(*size), tf.float32)
-        prediction = predict.predict(official.resolved(changes), images)
+        prediction = predict(forward_pass(run), images, run.recipe.evaluation)
         found = {}
         for rule in rules:
             fill.fill(session, rule)
@@ -76,7 +77,7 @@ def test_image_pyramids_equal_the_official_ones(scales, methods):
         for method in methods:
             run = official.resolved({'model.merge_method': method})
             with model_scope(training=False), tf.variable_scope('', reuse=tf.AUTO_REUSE):
-                outputs = forward.outputs(run, images, scales, training=False, output_stride=16)
+                outputs = forward(run, images, scales, training=False, output_stride=16)
             fill.fill(session)
             assert {key: weight for key, (_, weight) in outputs.aux.items()} == {
                 f'logits_{scale:.2f}': 1.0 for scale in scales}
