@@ -19,6 +19,7 @@ from pathlib import Path
 import PIL
 
 from console import memory
+from console.files import write_whole
 from console.parallel import ordered_map
 from datasets import row as rows
 from datasets.convert import convert
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import tensorflow  # noqa: F401  imported by the first conversion, and not its cost
     result = measure(rows.load(options.dataset), Path(options.data_dir), options.split, options.workers,
                      options.repeats)
-    Path(options.output).write_text(json.dumps(result, indent=1) + '\n')
+    write_whole(options.output, json.dumps(result, indent=1) + '\n')
     for name, ratio in result['speed_against'].items():
         print(f'{ratio:.2f} x the speed of {name.replace("_", " ")} alone, '
               f'{result["speed_against_in_cpu_time"][name]:.2f} x in CPU time')

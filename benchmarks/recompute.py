@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tensorflow.python.client import timeline
 
+from console.files import write_whole
 from deeplab import model_fn, run
 from deeplab.compat import tensorflow, tf
 from deeplab.recipes import recipe
@@ -73,10 +74,10 @@ def main() -> None:
     cases = [Case(own.images // 2, 1, False), Case(own.images // 2, 1, True), Case(own.images, 1, False),
              Case(own.images, 1, True), Case(own.images // 2, 2, False), Case(own.images // 2, 2, True)]
     rows = [measure(case, own.backbone, own.size, own.steps) for case in cases]
-    OUTPUT.write_text(json.dumps({
+    write_whole(OUTPUT, json.dumps({
         'net': 'deeplabv3', 'backbone': own.backbone, 'size': own.size, 'tensorflow': tensorflow.__version__,
         'cpus': os.cpu_count(), 'load': round(os.getloadavg()[0], 1), 'machine': platform.machine(), 'rows': rows},
-        indent=1) + '\n', encoding='utf8')
+        indent=1) + '\n')
     for row in rows:
         print(row)
 

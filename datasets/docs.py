@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from console.files import write_whole
 from datasets import row as rows
 from datasets.row import Dataset
 
@@ -62,7 +63,7 @@ def _licences() -> str:
 
 
 def main() -> None:
-    PAGE.write_text(page(), encoding='utf-8')
+    write_whole(PAGE, page())
     print(f'wrote {PAGE}')
 
 

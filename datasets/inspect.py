@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from console.files import whole
 from console.progress import Progress
 from datasets import row as rows
 from datasets import verify
@@ -32,7 +33,6 @@ def inspect(source: Raw | Records, split: str, output_dir: Path, *, num_images: 
     tally, names, problems = _scan(source, split, workers)
     if not names:
         raise ValueError('\n  '.join([f'{dataset.name} {split}: no example can be read', *problems[:TOLD]]))
-    output_dir.mkdir(parents=True, exist_ok=True)
     key = sheets.Key(dataset.class_names, dataset.palette, dataset.ignore_label)
     chosen = np.random.RandomState(seed).permutation(sorted(names))[:num_images].tolist()
     pages = {'sheet': [(position, '') for position in chosen], 'worst': tally.worst(num_images)}
@@ -40,7 +40,8 @@ def inspect(source: Raw | Records, split: str, output_dir: Path, *, num_images: 
     for kind, shown in pages.items():
         if shown:
             written.append(output_dir / f'{split}_{kind}.png')
-            sheets.sheet([_picture(source, names, *one) for one in shown], key).save(written[-1])
+            with whole(written[-1]) as aside:
+                sheets.sheet([_picture(source, names, *one) for one in shown], key).save(aside, 'png')
     written += [output_dir / f'{split}_classes.png', output_dir / f'{split}_sizes.png']
     charts.class_chart(written[-2], tally, dataset.class_names, dataset.palette)
     charts.size_chart(written[-1], tally)

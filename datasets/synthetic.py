@@ -5,7 +5,6 @@ palette PNGs with void borders, sizes are odd and vary, and 'ring' is rare. The 
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from console.files import write_whole
 from console.progress import Progress
 from datasets import row as rows
 
@@ -37,10 +37,8 @@ def draw_dataset(output_dir: str | Path, num_images: dict[str, int], seed: int =
                 save(root, _id(split, number), image, label)
                 progress.update()
     for split, count in num_images.items():
-        path = root / 'ImageSets' / 'Segmentation' / f'{split}.txt'
-        temporary = path.with_suffix('.tmp')
-        temporary.write_text(''.join(f'{_id(split, number)}\n' for number in range(count)), encoding='utf-8')
-        os.replace(temporary, path)
+        write_whole(root / 'ImageSets' / 'Segmentation' / f'{split}.txt',
+                    ''.join(f'{_id(split, number)}\n' for number in range(count)))
 
 
 def _id(split: str, number: int) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from console.exits import guarded
+from console.files import write_whole
 from pretrained import catalog
 from pretrained.catalog import Entry
 from pretrained.download import Unreachable, download
@@ -65,7 +66,7 @@ def _fetch(entry: Entry, folder: Path) -> Path:
                'checkpoint': checkpoint, 'files': _contents(work),
                'fetched': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')}
         # The record first: a folder without one isn't trusted, while a record without its folder is only a hash.
-        _write_record(record_path, new)
+        write_whole(record_path, json.dumps(new, indent=2) + '\n')
         work.rename(target)
     if not by_hand:
         archive.unlink()
@@ -160,12 +161,6 @@ def _read_record(path: Path) -> dict[str, Any] | None:
         return record
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{path} is not a record of fetch ({error}); move it away') from error
-
-
-def _write_record(path: Path, record: dict[str, Any]) -> None:
-    aside = path.with_name(path.name + '.tmp')
-    aside.write_text(json.dumps(record, indent=2) + '\n', encoding='utf8')
-    aside.replace(path)
 
 
 def _listing(entries: Sequence[Entry], folder: Path) -> str:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from console.files import write_whole
 from datasets.guess.classes import VOID, Choice
 from datasets.guess.folders import Match
 
@@ -37,7 +38,7 @@ def row(root: Path, splits: Mapping[str, Match], choice: Choice, unsure: Sequenc
 def write(path: Path, text: str) -> None:
     """ValueError for file names that no text file can hold."""
     try:
-        path.write_text(text, encoding='utf-8')
+        write_whole(path, text)
     except UnicodeEncodeError as error:
         raise ValueError(f'{path}: a file or folder has a name that is not UTF-8: rename it') from error
 

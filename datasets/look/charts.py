@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from console.files import whole
 from datasets.look.tally import Tally
 
 BAR_INCHES = 0.18
@@ -23,7 +24,7 @@ def class_chart(path: Path, tally: Tally, names: tuple[str, ...], colors) -> Non
     axes.set_yticks(places, ticks, fontsize=7)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel('% of labelled pixels (in brackets: images that show the class)')
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def size_chart(path: Path, tally: Tally) -> None:
@@ -37,7 +38,12 @@ def size_chart(path: Path, tally: Tally) -> None:
     axes.set_xlabel('width, pixels')
     axes.set_ylabel('height, pixels')
     axes.set_title(f'{tally.num_images} images, {len(counts)} size(s)')
-    figure.savefig(path)
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    with whole(path) as aside:
+        figure.savefig(aside, format='png')
 
 
 def _figure(width: float, height: float):

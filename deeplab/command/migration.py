@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from console.files import write_whole
 from deeplab.command import aliases
 from deeplab.command.aliases import Dialect, Flag, Table
 from deeplab.command.tonandr import KEYS
@@ -75,7 +76,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    PAGE.write_text(page(aliases.load()), encoding='utf-8')
+    write_whole(PAGE, page(aliases.load()))
     print(f'wrote {PAGE}')
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from console.choices import choose, refuse_unknown
+from console.files import write_whole
 from deeplab.recipes.schema import Recipe
 
 RECIPES = Path(__file__).parent
@@ -128,11 +129,8 @@ def read_json(path: Path) -> Recipe:
 
 
 def write_json(recipe: Recipe, path: Path) -> None:
-    """Records a recipe; written aside and renamed, so that the old file or the new one is there at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + '.tmp')
-    aside.write_text(json.dumps(to_dict(recipe), indent=2) + '\n', encoding='utf8')
-    aside.replace(path)
+    """Records a recipe."""
+    write_whole(path, json.dumps(to_dict(recipe), indent=2) + '\n')
 
 
 def difference(old: Recipe, new: Recipe) -> list[str]:

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from console.exits import guarded
+from console.files import whole
 from deeplab.compat import tf
 
 TAGS = ('mean_iou', 'loss', 'learning_rate')
@@ -62,8 +63,8 @@ def draw(model_dirs: Sequence[Path], tags: Sequence[str], output: Path) -> None:
         panel.grid(alpha=0.3)
         if panel.lines:
             panel.legend(fontsize=8)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(str(output))
+    with whole(output) as aside:
+        FigureCanvasAgg(figure).print_png(str(aside))
 
 
 def main(argv=None) -> int:

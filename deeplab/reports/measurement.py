@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import PIL
 
+from console.files import write_whole
 from datasets.row import Dataset
 from deeplab import metrics
 from deeplab.compat import tensorflow
@@ -223,12 +224,9 @@ def _cpu_model() -> str:
 
 
 def write(measured: Measurement, path: Path) -> Path:
-    """Writes the JSON aside and renames it; where `path` exists a number is added, because no result is overwritten."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes the JSON; where `path` exists a number is added, because no result is overwritten."""
     free = next(p for p in _numbered(path) if not p.exists())
-    aside = free.with_name(f'{free.name}.{os.getpid()}.tmp')
-    aside.write_text(_dump(to_dict(measured)), encoding='utf8')
-    aside.replace(free)
+    write_whole(free, _dump(to_dict(measured)))
     return free
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from console.exits import guarded
+from console.files import write_whole
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import cells
 from deeplab.reports.page import page
@@ -64,9 +65,9 @@ def main(argv=None) -> int:
     results = load(own.folder)
     table = markdown(rows(results))
     if own.html:
-        own.html.write_text(page(results, own.folder / 'pictures'), encoding='utf8')
+        write_whole(own.html, page(results, own.folder / 'pictures'))
     if own.into:
-        own.into.write_text(insert(own.into.read_text(encoding='utf8'), table), encoding='utf8')
+        write_whole(own.into, insert(own.into.read_text(encoding='utf8'), table))
     elif not own.html:
         print(table, end='')
     return 0

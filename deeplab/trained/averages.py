@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from console.files import write_whole
 from deeplab.compat import tf
 
 CHOICE = 'average:'  # --checkpoint average:N
@@ -32,7 +33,7 @@ def write(model_dir: Path | None, choice: str) -> str:
     prefix = model_dir / 'average' / f'{Path(chosen[-1]).name}-mean-{count}'
     _save(_mean(chosen), prefix)
     names = [Path(path).name for path in chosen]
-    prefix.with_name(prefix.name + SOURCES).write_text(json.dumps(names) + '\n', encoding='utf8')
+    write_whole(prefix.with_name(prefix.name + SOURCES), json.dumps(names) + '\n')
     return str(prefix)
 
 

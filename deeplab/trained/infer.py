@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from console.choices import choose
+from console.files import whole
 from console.progress import Progress
 from datasets.raw import images
 from deeplab.compat import tf
@@ -203,8 +204,6 @@ def _dataset(sources: Sequence[Source], fail: Callable[[Source, Exception], None
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG aside and renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    picture.save(aside, 'png')
-    aside.replace(path)
+    """Writes a PNG."""
+    with whole(path) as aside:
+        picture.save(aside, 'png')

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from console import choices
+from console.files import whole
 from datasets.raw import labels
 from datasets.row import Dataset
 from deeplab.summaries import palette_table
@@ -98,12 +99,14 @@ def archive(rules: Rules, files: Sequence[Path], folder: Path) -> Path:
     """Packs files below folder into its archive, named relative to it; replaces an archive that exists."""
     packed = folder / rules.archive
     names = [path.relative_to(folder).as_posix() for path in sorted(files)]
-    if packed.suffix == '.tgz':
-        with tarfile.open(packed, 'w:gz') as tar:
-            for name in names:
-                tar.add(folder / name, name)
-    else:
-        with zipfile.ZipFile(packed, 'w', zipfile.ZIP_STORED) as zipped:  # PNGs are compressed
-            for name in names:
-                zipped.write(folder / name, name)
+    with whole(packed) as aside:
+        if packed.suffix == '.tgz':
+            # By its own name, which gzip stores.
+            with aside.open('wb') as file, tarfile.open(packed, 'w:gz', fileobj=file) as tar:
+                for name in names:
+                    tar.add(folder / name, name)
+        else:
+            with zipfile.ZipFile(aside, 'w', zipfile.ZIP_STORED) as zipped:  # PNGs are compressed
+                for name in names:
+                    zipped.write(folder / name, name)
     return packed

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from console.files import whole
 from console.progress import Progress
 from deeplab import summaries, watched
 from deeplab.compat import tf
@@ -96,4 +97,5 @@ class PicturesToFolder(FirstPictures):
     def end(self, session):
         self._folder.mkdir(parents=True, exist_ok=True)
         for name, picture in self.pictures:
-            Image.fromarray(picture).save(self._folder / f'{Path(name).stem}.png')
+            with whole(self._folder / f'{Path(name).stem}.png') as aside:
+                Image.fromarray(picture).save(aside, 'png')

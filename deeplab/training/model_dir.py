@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from console.files import whole, write_whole
 from console.progress import say
 from deeplab.compat import estimator, tf
 from deeplab.recipes import recipe as recipes
@@ -85,9 +86,7 @@ def ensure_usable(model_dir: Path) -> None:
 def _point_to(folder: Path, names: list[str]) -> None:
     """Writes the `checkpoint` file, oldest name first, relative so that the folder can be moved."""
     state = f'model_checkpoint_path: "{names[-1]}"\n' + ''.join(f'all_model_checkpoint_paths: "{n}"\n' for n in names)
-    aside = folder / 'checkpoint.tmp'
-    aside.write_text(state, encoding='utf8')
-    aside.replace(folder / 'checkpoint')
+    write_whole(folder / 'checkpoint', state)
 
 
 def _unreadable(prefix: str) -> str | None:
@@ -134,17 +133,13 @@ class BestCheckpoint(estimator.Exporter):
         return None
 
     def _write(self, best: dict) -> None:
-        aside = self._folder / 'best.json.tmp'
-        aside.write_text(json.dumps(best) + '\n')
-        aside.replace(self._record)
+        write_whole(self._record, json.dumps(best) + '\n')
         self._best = best
 
     def _keep(self, prefix: Path, best: dict) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         for path in prefix.parent.glob(prefix.name + '.*'):
-            aside = self._folder / (path.name + '.tmp')
-            shutil.copyfile(path, aside)
-            aside.replace(self._folder / path.name)
+            with whole(self._folder / path.name) as aside:
+                shutil.copyfile(path, aside)
         old = tf.train.latest_checkpoint(str(self._folder))
         _point_to(self._folder, [prefix.name])
         self._write(best)
