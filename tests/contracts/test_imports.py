@@ -1,4 +1,4 @@
-"""Imports point one way, down an ordered list of rooms."""
+"""Imports point one way, down the ordered list of rooms in tools/architecture.py."""
 
 import ast
 import subprocess
@@ -7,33 +7,8 @@ import sys
 import pytest
 
 from tests.paths import ROOT
-
-PACKAGES = ('console', 'datasets', 'pretrained', 'deeplab', 'tools', 'benchmarks')
-
-# From top to bottom: a module imports from its own line or from lower ones. The first entry that a name is, or begins
-# with, is its place.
-ORDER = (
-    ('train', 'evaluate', 'inference', 'export_model', 'semantic_segmentation', 'tools', 'benchmarks'),
-    ('deeplab.trained',),
-    ('deeplab.training',),
-    ('deeplab.model_fn',),
-    ('deeplab.predicting',),
-    ('deeplab.command', 'deeplab.reports'),
-    ('deeplab.run',),
-    ('deeplab.nets',),
-    ('deeplab.backbones',),
-    ('deeplab.layers', 'deeplab.losses', 'deeplab.optimizer', 'deeplab.metrics', 'deeplab.summaries'),
-    ('deeplab.recipes', 'deeplab.strides', 'deeplab.watched'),
-    ('pretrained',),
-    ('datasets.convert', 'datasets.inspect', 'datasets.new', 'datasets.verify', 'datasets.synthetic', 'datasets.docs',
-     'datasets.input_fn'),
-    ('datasets.look', 'datasets.guess'),
-    ('datasets.input',),
-    ('datasets.records',),
-    ('datasets.raw',),
-    ('datasets.row',),
-    ('console', 'deeplab.compat'),
-)
+from tools import architecture
+from tools.architecture import ORDER, PACKAGES
 
 # What runs before, or without, TensorFlow's seconds and megabytes.
 WITHOUT_TENSORFLOW = ('console', 'deeplab.recipes', 'deeplab.command.flags', 'datasets.raw', 'datasets.row',
@@ -44,9 +19,8 @@ WITHOUT_TENSORFLOW = ('console', 'deeplab.recipes', 'deeplab.command.flags', 'da
 
 def modules():
     """{dotted name: dotted names of ours and of others that it imports} of everything that isn't a test."""
-    paths = [*ROOT.glob('*.py'), *(path for package in PACKAGES for path in (ROOT / package).rglob('*.py'))]
-    return {'.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'):
-            set(imports(ast.parse(path.read_text(encoding='utf8')))) for path in paths}
+    return {name: set(imports(ast.parse(path.read_text(encoding='utf8'))))
+            for name, path in architecture.modules().items()}
 
 
 def imports(tree):
