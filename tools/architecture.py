@@ -32,7 +32,7 @@ ORDER = (
     ('deeplab.nets',),
     ('deeplab.backbones',),
     ('deeplab.layers', 'deeplab.losses', 'deeplab.optimizer', 'deeplab.metrics', 'deeplab.summaries'),
-    ('deeplab.recipes', 'deeplab.strides', 'deeplab.watched'),
+    ('deeplab.recipes', 'deeplab.strides', 'deeplab.options', 'deeplab.watched'),
     ('pretrained',),
     ('datasets.convert', 'datasets.inspect', 'datasets.new', 'datasets.verify', 'datasets.synthetic', 'datasets.docs',
      'datasets.input_fn'),

@@ -21,14 +21,22 @@ RESIDUAL_REDUCTION = 4
 def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compression=0.5, stem='7x7',
              later_pooling=True, dilations=None, squeeze_ratio=0, transition='pool', transition_squeeze_ratio=0,
              ) -> Features:
-    """`blocks`: layers of each, all of growth rate `growth`; a transition keeps the share `compression` of channels.
+    """Features of normalised images; the taps are the blocks' outputs before their transitions.
 
-    `stem` is '7x7' or '3x3' (three of them, and a 2x2 pooling). Where the output stride takes a transition's stride,
-    its pooling averages the pixels that it would have, or, without `later_pooling`, is left out. `dilations`, one for
-    each block, replace those that follow from the output stride. A squeeze ratio gates a layer's new maps, or a
-    transition; 0 is off. `transition` is 'pool' or 'residual': a strided bottleneck beside a projection.
+    Options:
+      blocks: layers of each dense block
+      growth: maps that a layer adds (the growth rate, section 3)
+      compression: share of the channels that a transition keeps (section 3)
+      stem: '7x7', or '3x3': three of them, and a 2x2 pooling
+      later_pooling: a transition whose stride the output stride takes averages the pixels that it would have; otherwise
+        it doesn't pool
+      dilations: rates, one for each block; None: those that follow from the output stride
+      squeeze_ratio: squeeze-and-excitation of a layer's new maps, through so many times fewer channels; 0: none
+      transition: 'pool', or 'residual': a strided bottleneck beside a projection
+      transition_squeeze_ratio: squeeze-and-excitation of a transition's output, likewise; 0: none
 
-    ValueError for a choice there isn't, or another number of dilations than of blocks.
+    Raises:
+      ValueError: a choice there isn't, or another number of dilations than of blocks.
     """
     transit = choose('transition', transition, {'pool': _pooled_transition, 'residual': _residual_transition})
     root = choose('stem', stem, {'7x7': _root_7x7, '3x3': _root_3x3})

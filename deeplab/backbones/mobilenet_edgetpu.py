@@ -32,7 +32,11 @@ NETWORK = Network(
 
 
 def mobilenet_edgetpu(images, output_stride, *, depth_multiplier=1.0) -> Features:
-    """Channels are rounded to multiples of 8. The released network has no taps, so no decoder fits it."""
+    """The released network has no taps, so no decoder fits it.
+
+    Options:
+      depth_multiplier: factor of every layer's channels, which are rounded to multiples of 8
+    """
     def channels(filters):
         return make_divisible(filters * depth_multiplier, 8, 8)
 

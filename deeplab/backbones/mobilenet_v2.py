@@ -28,10 +28,15 @@ NETWORK = Network(
 
 
 def mobilenet_v2(images, output_stride, *, depth_multiplier=1.0, divisible_by=None, blocks=None) -> Features:
-    """Channels are rounded to multiples of `divisible_by`: unless given, 8 at depth multiplier 1 and 1 otherwise.
+    """The released ImageNet checkpoints below depth multiplier 1 are rounded to 8, the released DeepLab ones to 1.
 
-    The released ImageNet checkpoints below 1.0 are rounded to 8, the released DeepLab ones to 1. `blocks` cuts the
-    network behind that many of its 17.
+    Options:
+      depth_multiplier: factor of every layer's channels
+      divisible_by: channels are rounded to multiples of this; None: 8 at depth multiplier 1, otherwise 1
+      blocks: the network ends behind that many of its 17 blocks; None: behind the last
+
+    Raises:
+      ValueError: there is no such number of blocks.
     """
     if blocks is not None and not 1 <= blocks <= len(NETWORK.blocks):
         raise ValueError(f'blocks is {blocks}; mobilenet_v2 has 1 to {len(NETWORK.blocks)}')

@@ -64,9 +64,10 @@ SMALL = Network(
 
 
 def mobilenet_v3(network, images, output_stride, *, depth_multiplier=1.0) -> Features:
-    """Channels are rounded to multiples of 8.
+    """At output stride 16 and below, `small` gains a residual connection that it doesn't have at 32.
 
-    At output stride 16 and below, `small` gains a residual connection that it doesn't have at 32.
+    Options:
+      depth_multiplier: factor of every layer's channels, which are rounded to multiples of 8
     """
     def channels(filters):
         return make_divisible(filters * depth_multiplier, 8, 8)

@@ -67,8 +67,13 @@ def nas(network: Network, images, output_stride, *, nas_stem_output_num_conv_fil
         nas_use_classification_head=False, nas_remove_os32_stride=False) -> Features:
     """The channels of a cell follow its level: PNASNet has other variables at every output stride.
 
-    `nas_remove_os32_stride` keeps level 3 at the size of level 2; `nas_use_classification_head` ends in 2048 channels
-    at the output stride.
+    Options:
+      nas_stem_output_num_conv_filters: filters of a cell's operations at level 0; each level doubles them
+      nas_use_classification_head: ends in the 2048 channels of the classifier, at the output stride
+      nas_remove_os32_stride: keeps level 3 at the size of level 2
+
+    Raises:
+      ValueError: the cells end at another output stride, and there is no head that goes on to it.
     """
     levels = network.levels[output_stride]
     ends_at = 4 << levels[-1]

@@ -68,13 +68,20 @@ def _shortcut(identity, projected, depth, stride, normalizer):
 
 def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded_blocks=0, width_multiplier=1.0,
            halve_after=None) -> Features:
-    """`multi_grid` multiplies the rates of the units of block 4 and of the cascaded ones (DeepLabv3, section 3.2.1).
+    """The section numbers are DeepLabv3's (Chen et al., 2017, arXiv:1706.05587).
 
-    `cascaded_blocks` repeats block 4 as block5, block6, ... (section 3.2: 3 times). No released checkpoint has them;
-    they live in a scope of their own, `cascade`, so that ImageNet weights still cover the whole backbone.
+    No released checkpoint has cascaded blocks; they live in a scope of their own, `cascade`, so that ImageNet weights
+    still cover the whole backbone.
 
-    `width_multiplier` scales every convolution's filters. `halve_after` = (block, unit), from 1, halves the sides of
-    that unit's output for the units behind it, and leaves the output itself in `Features.fork`.
+    Options:
+      multi_grid: factors of the rates of the units of block 4 and of the cascaded ones (section 3.2.1); None: all 1
+      cascaded_blocks: how often block 4 is repeated, as block5, block6, ... (section 3.2: 3 times)
+      width_multiplier: factor of every convolution's filters
+      halve_after: (block, unit), from 1: the sides of that unit's output are halved for the units behind it, and the
+        output itself is `Features.fork`; None: never
+
+    Raises:
+      ValueError: multi_grid has another length than block 4.
     """
     units = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
     widths = [int(width * width_multiplier) for width in [*WIDTHS, *[WIDTHS[-1]] * cascaded_blocks]]

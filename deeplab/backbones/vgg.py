@@ -18,10 +18,15 @@ POOL_SIZES = (2, 3)
 
 
 def vgg_16(images, output_stride, *, depth_multiplier=1.0, pool_size=2) -> Features:
-    """The taps are pool1 to pool4. `depth_multiplier` thins every stage.
+    """The taps are pool1 to pool4.
 
-    `pool_size` 3 is how the released DeepLab-v1 and -v2 pool: overlapping windows, which stay dense where their stride
-    is gone, and 3x3 average pooling behind pool5. ImageNet weights fit both.
+    Options:
+      depth_multiplier: factor of every layer's channels
+      pool_size: 2, or 3 as the released DeepLab-v1 and -v2: overlapping windows, which stay dense where their stride is
+        gone, and 3x3 average pooling behind pool5; ImageNet weights fit both
+
+    Raises:
+      ValueError: another pool_size.
     """
     choose('pool_size', pool_size, POOL_SIZES)
     layers = iter(plan([stride for count, _ in STAGES for stride in [1] * count + [2]], output_stride))

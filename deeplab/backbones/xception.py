@@ -38,9 +38,14 @@ LONG_TAPS = {'entry_flow/block3': 4, 'entry_flow/block5': 8, 'exit_flow/block1':
 
 def xception(scope, blocks, tap_blocks, images, output_stride, *, multi_grid=None,
              use_bounded_activation=False) -> Features:
-    """`multi_grid` multiplies the three rates of the last block; a bounded activation keeps values within [-6, 6].
+    """The taps (`tap_blocks`: block -> nominal stride) are the second separable convolutions of the last units.
 
-    The taps (`tap_blocks`: block -> nominal stride) are the second separable convolutions of the last units.
+    Options:
+      multi_grid: factors of the rates of the last block's three convolutions; None: all 1
+      use_bounded_activation: ReLU6 and clipping keep values within [-6, 6]; padding is SAME
+
+    Raises:
+      ValueError: multi_grid has another length than 3.
     """
     strides = [s for block in blocks for s in [1] * (block.units - 1) + [block.stride]]
     (stride, _), _, *layers = plan([2, 1, *strides], output_stride)

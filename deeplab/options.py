@@ -1,0 +1,43 @@
+"""The options of a net or a backbone: its keyword-only arguments with a default, each with a line in its docstring."""
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+
+def signature(function: Callable) -> dict[str, Any]:
+    """{option: default}, in the order of the signature. What has no default isn't optional, so no option."""
+    return {p.name: p.default for p in inspect.signature(function).parameters.values()
+            if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+
+
+def meanings(function: Callable) -> dict[str, str]:
+    """{option: meaning}, from the docstring of what stands behind partials and wrappers.
+
+    Its section reads, up to a line that isn't indented:
+
+        Options:
+          name: meaning, on one line or
+            on more
+    """
+    _, _, section = (inspect.getdoc(_written(function)) or '').partition('\nOptions:\n')
+    found, name = {}, ''
+    for line in itertools.takewhile(lambda line: line.startswith('  '), section.splitlines()):
+        if line.startswith('    '):
+            found[name] += ' ' + line.strip()
+        else:
+            name, _, found[name] = line.strip().partition(': ')
+    return found
+
+
+def _written(function):
+    """The function whose source has the docstring; a partial's own is the one of `functools.partial`."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif hasattr(function, '__wrapped__'):
+            function = function.__wrapped__
+        else:
+            return function
