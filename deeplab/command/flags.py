@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from console.choices import nearest
-from deeplab.command import aliases
+from deeplab.command import aliases, version
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 
@@ -35,6 +35,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, description: str, short: Sequence[str] = tuple(SHORT)):
         super().__init__(description=description, epilog=_field_help(), allow_abbrev=False,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.add_argument('--version', action=_Version, nargs=0, help='versions and commit of what runs here')
         fields = recipes.fields()
         for flag in short:
             doc = fields[SHORT[flag]].metadata['doc']
@@ -79,6 +80,14 @@ class Parser(argparse.ArgumentParser):
             return
         namespace.recipe = command.default_recipe
         command.notes.append(f'these flags are of another system, whose default is recipe {command.default_recipe}')
+
+
+class _Version(argparse.Action):
+    """Prints the line only when it is asked for, since it asks git."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        print(version.line())
+        parser.exit()
 
 
 def _underscored(argument: str) -> str:

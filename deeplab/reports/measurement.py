@@ -10,7 +10,6 @@ import math
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,16 +20,16 @@ from typing import Any
 import numpy as np
 import PIL
 
+from console import checkout
 from console.files import write_whole
 from datasets.row import Dataset
-from deeplab import metrics
+from deeplab import __version__, metrics
 from deeplab.compat import tensorflow
 from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from deeplab.reports.differences import in_steps
 
-ROOT = Path(__file__).resolve().parents[2]
 ONE_CLASS = 0.99  # a larger share of the predictions in one class is worth a warning
 
 
@@ -157,8 +156,8 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
         'training': _training(measured),
         'precision': measured.recipe.train.precision,
         'seconds': round(measured.seconds, 1),
-        'git': _git(),
-        'versions': {'python': platform.python_version(), 'tensorflow': tensorflow.__version__,
+        'git': checkout.git(),
+        'versions': {'deeplab': __version__, 'python': platform.python_version(), 'tensorflow': tensorflow.__version__,
                      'tf-slim': importlib.metadata.version('tf-slim'), 'numpy': np.__version__,
                      'pillow': PIL.__version__},
         'hardware': {'cpu': _cpu_model(), 'cores': os.cpu_count(), 'gpus': list(measured.gpus)},
@@ -202,17 +201,6 @@ def _training(measured: Measurement) -> dict[str, Any]:
         differences = [line for line in differences if not line.startswith('loss.label_weights')]
     return {'steps': measured.global_step, 'recipe_steps': row.train.max_steps if row else None,
             'differs_from_recipe': differences}
-
-
-def _git() -> dict[str, Any]:
-    """Commit of this project and whether files differ from it; None outside a repository."""
-    def ask(*arguments: str) -> str:
-        return subprocess.run(['git', '-C', str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout
-
-    try:
-        return {'commit': ask('rev-parse', 'HEAD').strip(), 'dirty': bool(ask('status', '--porcelain').strip())}
-    except (OSError, subprocess.CalledProcessError):
-        return {'commit': None, 'dirty': None}
 
 
 def _cpu_model() -> str:

@@ -93,7 +93,7 @@ def test_the_file_holds_what_was_measured_and_how(tmp_path):
                                   'first_images': 0}
     assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7, 'mean_of': []}
     assert record['data']['num_images'] == 4 and record['data']['list_sha256'] == 'ab'
-    assert set(record['versions']) == {'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}
+    assert set(record['versions']) == {'deeplab', 'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}
     assert record['hardware']['cores'] > 0 and record['hardware']['cpu']
     assert set(record['git']) == {'commit', 'dirty'}
 

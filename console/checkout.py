@@ -1,0 +1,32 @@
+"""Where the program stands: in a checkout, with docs, results and a commit, or installed without them."""
+
+import subprocess
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[1]  # a checkout's root, or site-packages
+ROOT = FOLDER if (FOLDER / 'pyproject.toml').is_file() else None
+
+
+def required() -> Path:
+    """The checkout's root, for what writes docs and pictures of the tree itself.
+
+    Raises:
+      ValueError: this is an installation, which has none.
+    """
+    if ROOT is None:
+        raise ValueError(f'{FOLDER} is an installation, which has no docs to write: run this in a checkout')
+    return ROOT
+
+
+def git() -> dict[str, str | bool | None]:
+    """Commit of this checkout and whether files differ from it; None outside a repository of our own."""
+    def ask(*arguments: str) -> str:
+        return subprocess.run(['git', '-C', str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout
+
+    unknown = {'commit': None, 'dirty': None}
+    if ROOT is None or not (ROOT / '.git').exists():  # a repository around site-packages is not ours
+        return unknown
+    try:
+        return {'commit': ask('rev-parse', 'HEAD').strip(), 'dirty': bool(ask('status', '--porcelain').strip())}
+    except (OSError, subprocess.CalledProcessError):
+        return unknown
