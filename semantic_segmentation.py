@@ -1,4 +1,4 @@
-"""Train or evaluate what a JSON of seed 004 (tonandr/ai-platform) describes.
+"""Train or evaluate what a JSON of tonandr/ai-platform describes.
 
     python semantic_segmentation.py [--conf FILE] [--max_steps N ...]
 

@@ -5,7 +5,7 @@
     python train.py --list
 
 Exit status: 0 complete; 1 training failed (NaN, ...); 2 something is wrong with flags, recipe, data or checkpoint;
-130 / 143 ended by SIGINT / SIGTERM after writing a checkpoint. The same command resumes. Flags of the seed systems and
+130 / 143 ended by SIGINT / SIGTERM after writing a checkpoint. The same command resumes. Flags of other systems and
 of the official DeepLab are understood: docs/coming-from.md.
 """
 

@@ -78,7 +78,7 @@ def _shuffled(number: tf.Tensor, seed: int, num_examples: int) -> tf.Tensor:
 def _example(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Image float32 [h, w, 3] in 0..255, labels int32 [h, w] and file name of a record.
 
-    Seed 002's records have no name and are told by their place.
+    Records of rishizek/tensorflow-deeplab-v3-plus have no name and are told by their place.
     """
     image, label, filename = decode(read(files[row], offsets[row]))
     place = tf.strings.join([files[row], '#', tf.strings.as_string(row)])

@@ -19,7 +19,7 @@ from datasets.guess.folders import Group, Match
 from datasets.raw import layouts
 
 PROBLEMS_TOLD = 10
-# Seed 001's converter has these, as --train-image-path.
+# The converter of xlmou/Semantic-Segmentation-TensorFlow has these, as --train-image-path.
 FOLDERS = ('train_image_path', 'train_label_path', 'val_image_path', 'val_label_path')
 
 

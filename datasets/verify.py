@@ -81,7 +81,7 @@ def _note(report: Report, found: list[checks.Bad | checks.Good]) -> None:
 
 
 def _repeated(names: list[str]) -> list[str]:
-    # Seed 002's records have no names.
+    # Records of rishizek/tensorflow-deeplab-v3-plus have no names.
     return [f'{count} records are named {name!r}' for name, count in Counter(filter(None, names)).items() if count > 1]
 
 

@@ -77,7 +77,7 @@ def _weights(is_class, classes, label_weights, num_classes):
 def _improbable(surprises, threshold, min_kept):
     """Which pixels [P] count, from -ln p of the true class, or -1 where there is none.
 
-    Seed 003's other variant, a share of all pixels, sorted the easy ones first.
+    Another variant of dongzhuoyao/tensorpack (branch deeplab) takes a share of all pixels, sorted the easy ones first.
     """
     kept = surprises > -math.log(threshold)
     if min_kept:

@@ -118,7 +118,7 @@ def gradient_multipliers(names, options: Optimizer) -> dict[str, float]:
 
 
 def _matching(pattern: str, names) -> list[str]:
-    """Seed 003 trained rows with a pattern that matched nothing, and found out later."""
+    """dongzhuoyao/tensorpack (branch deeplab) trained rows with a pattern that matched nothing, and found out later."""
     try:
         found = [name for name in names if re.search(pattern, name)]
     except re.error as error:

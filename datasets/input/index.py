@@ -109,7 +109,7 @@ def _advice(record_dir: Path) -> str:
 
 def _refuse_incomplete(record_dir: Path, split: str, shards: tuple[Path, ...]) -> None:
     numbers = [re.search(r'-(\d+)-of-(\d+)', shard.name) for shard in shards]
-    # A single unnumbered file, as seed 002 wrote it, counts as 0 of 1.
+    # A single unnumbered file, as rishizek/tensorflow-deeplab-v3-plus wrote it, counts as 0 of 1.
     positions = [(int(match[1]), int(match[2])) if match else (0, 1) for match in numbers]
     if positions != [(shard, len(shards)) for shard in range(len(shards))]:
         names = ', '.join(shard.name for shard in shards)

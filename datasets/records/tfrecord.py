@@ -1,4 +1,4 @@
-"""TFRecord shards of examples with the official DeepLab keys; seed 002's keys are read as well."""
+"""TFRecord shards of examples with the official DeepLab keys; rishizek/tensorflow-deeplab-v3-plus' are read too."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from datasets.records.frames import HEADER_BYTES, frames, length_of
 
 IMAGE = 'image/encoded'
 FILENAME = 'image/filename'
-# The official builders' key, and the one that seed 002's users have in their records.
+# The official builders' key, and the one that rishizek's users have in their records.
 LABELS = ('image/segmentation/class/encoded', 'label/encoded')
 # Bytes 24 and 25 of a PNG: bit depth 8, colour type 0 (grey).
 GREY_PNG = b'\x08\x00'
@@ -34,7 +34,7 @@ def shard_name(split: str, shard: int, num_shards: int) -> str:
 
 
 def find_shards(record_dir: Path, split: str) -> tuple[Path, ...]:
-    """The split's shards in order: official names, with or without '.tfrecord', or seed 002's '<split>.record'."""
+    """The split's shards in order: official names, with or without '.tfrecord', or rishizek's '<split>.record'."""
     pattern = re.compile(re.escape(split) + r'(-\d+-of-\d+(\.tfrecord)?|\.record|\.tfrecord)')
     return tuple(sorted(path for path in Path(record_dir).glob('*') if pattern.fullmatch(path.name)))
 
@@ -63,7 +63,7 @@ def serialize(record: Record) -> bytes:
 
 
 def parse(serialized: bytes) -> Record:
-    """The record of an example with the official or seed 002's keys; ValueError names what is missing."""
+    """The record of an example with the official or rishizek's keys; ValueError names what is missing."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 

@@ -1,7 +1,8 @@
 """DenseNet with bottlenecks (Huang et al., 2017, arXiv:1608.06993, table 1), dilated for dense prediction.
 
 DenseNet-121 is the default; 169 has blocks 6, 12, 32, 32, 201 has 6, 12, 48, 32, and 264 has 6, 12, 64, 48. The options
-are those of seed 003's from-scratch nets; what it calls dense30 has blocks 6, 8, 8, 8.
+are those of the from-scratch nets of dongzhuoyao/tensorpack (branch deeplab); what those call dense30 has blocks
+6, 8, 8, 8.
 """
 
 from console.choices import choose
@@ -46,7 +47,8 @@ def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compre
     layers = plan([ROOT_STRIDE, *[1, 2] * (len(blocks) - 1), 1], output_stride)[1:]
     rates = dilations or [rate for _, rate in layers[::2]]
     outputs = []
-    # Pre-activation: a convolution has no bias, because a batch norm follows sooner or later. The seed's have one.
+    # Pre-activation: a convolution has no bias, because a batch norm follows sooner or later. dongzhuoyao's
+    # have one.
     with tf.variable_scope('densenet'), slim.arg_scope(
             [conv2d], initializer=slim.variance_scaling_initializer(factor=2.0), normalizer=None, activation=None):
         net = root(images, growth)
@@ -70,7 +72,7 @@ def _root_7x7(images, growth):
 
 
 def _root_3x3(images, _):
-    """As in deep ResNet stems; the seed has neither batch norm nor ReLU between the three, nor behind its 7x7."""
+    """As in deep ResNet stems; dongzhuoyao's has neither batch norm nor ReLU between the three, nor behind its 7x7."""
     net = images
     for i, (filters, stride) in enumerate(zip(STEM, (2, 1, 1), strict=True), 1):
         net = conv2d(net, filters, 3, scope=f'conv1_{i}', stride=stride, padding='FIXED', normalizer=batch_norm,
@@ -118,7 +120,7 @@ def _average_of_pairs(inputs, rate, axis):
 
 
 def _residual_transition(inputs, filters, stride, rate, _, squeeze_ratio):
-    """Seed 003's: a bottleneck whose 3x3 convolution has the stride, gated, and added to a strided projection."""
+    """dongzhuoyao's: a bottleneck whose 3x3 convolution has the stride, gated, and added to a strided projection."""
     inner = filters // RESIDUAL_REDUCTION
     net = conv2d(_activated(inputs, 'preact1'), inner, 1, scope='conv1')
     net = conv2d(_activated(net, 'preact2'), inner, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED')
@@ -129,7 +131,7 @@ def _residual_transition(inputs, filters, stride, rate, _, squeeze_ratio):
     return net + conv2d(_activated(inputs, 'shortcut_preact'), filters, 1, scope='shortcut', stride=stride)
 
 
-# The seed's own mean, which is ImageNet's: it subtracts (104, 116, 122) from BGR. It pads with 255, the value of its
+# dongzhuoyao's own mean, which is ImageNet's: it subtracts (104, 116, 122) from BGR. It pads with 255, the value of its
 # ignored label (before its "newbaseline" with 11); here padding is what the net sees as nothing.
 PIXELS = Pixels(mean=(122.0, 116.0, 104.0), scale=1.0)
 

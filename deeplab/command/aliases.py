@@ -1,4 +1,4 @@
-"""The flags of the five seed systems and of the official DeepLab, in our terms: the reader of `aliases.toml`.
+"""The flags of five other systems and of the official DeepLab, in our terms: the reader of `aliases.toml`.
 
 Imports no TensorFlow. `deeplab.command.flags` calls `translate`; `deeplab.command.migration` writes the table as
 documentation.

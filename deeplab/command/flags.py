@@ -1,7 +1,7 @@
 """Command lines: short flags, any recipe field as `--section.field value`, and the flags of other systems.
 
-The mains share this. Dashes and underscores are alike; `aliases.toml` has what the seed systems and the official
-DeepLab call things; an unknown flag is answered with the nearest names.
+The mains share this. Dashes and underscores are alike; `aliases.toml` has what other systems, such as the official
+DeepLab, call things; an unknown flag is answered with the nearest names.
 """
 
 import argparse

@@ -13,10 +13,10 @@ INTRODUCTION = """# Coming from another system
 
 Written by `python -m deeplab.command.migration` from `deeplab/command/aliases.toml`; edit that.
 
-The commands of the five systems that this project grew from, and of the official DeepLab, run here with their own
-flags: dashes and underscores are alike, values may have their spelling. What a flag becomes is a field of the recipe,
-which can be given as well, as `--field value`. A flag that has no meaning here is accepted with a line that says what
-happens instead. Without `--recipe`, flags of one system alone choose the row that has its network and its defaults.
+The commands of five other systems, and of the official DeepLab, run here with their own flags: dashes and underscores
+are alike, values may have their spelling. What a flag becomes is a field of the recipe, which can be given as well, as
+`--field value`. A flag that has no meaning here is accepted with a line that says what happens instead. Without
+`--recipe`, flags of one system alone choose the row that has its network and its defaults.
 
 """
 
@@ -35,15 +35,15 @@ def _values(table: Table) -> str:
 
 def _dialect(name: str, dialect: Dialect, table: Table) -> str:
     flags = [flag for flag in table.flags.values() if name in flag.of]
-    title = dialect.title if name == 'official' else f'Seed {name.removeprefix("seed")}: {dialect.title}'
-    parts = [f'\n## {title}\n\n', _table(('there', 'here'), [(f'`{theirs}`' if theirs.startswith('python') else theirs,
-                                                             ours) for theirs, ours in dialect.commands.items()])]
+    commands = [(f'`{theirs}`' if theirs.startswith('python') else theirs, ours)
+                for theirs, ours in dialect.commands.items()]
+    parts = [f'\n## {dialect.title}\n\n', _table(('there', 'here'), commands)]
     if dialect.recipe:
         parts.append(f'\nIts flags choose recipe `{dialect.recipe}` unless they or `--recipe` name another.\n')
     parts.append('\nWhat behaves differently:\n\n' + ''.join(f'- {line}\n' for line in dialect.better))
     if flags:
         parts.append('\n' + _table(('flag', 'becomes'), [(f'`--{flag.name}`', _meaning(flag)) for flag in flags]))
-    if name == 'seed004':
+    if name == 'tonandr':
         parts.append('\n' + _table(('key of the JSON', 'becomes'), [(f'`{path}`', f'`--{key.field}`' if key.field
                                                                              else key.says)
                                                                             for path, key in KEYS.items()]))

@@ -1,4 +1,4 @@
-"""Seed 004's JSON, which describes run and network, as a recipe.
+"""The JSON of tonandr/ai-platform, which describes run and network, as a recipe.
 
 The file is a user's and isn't trusted: unknown keys are refused with the nearest names, and every number is bounded.
 """
@@ -19,7 +19,7 @@ from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from pretrained import released
 
-ROW = 'deeplabv3_mnv2_dpc_voc_seed004'
+ROW = 'deeplabv3_mnv2_dpc_voc_tonandr'
 PATTERN = 'semantic_segmentation_deeplabv3plus_conf*.json'
 README_NAME = 'semantic_segmentation_deeplabv3plus_conf_win.json'
 MODES = ('train', 'evaluate')
@@ -147,9 +147,9 @@ def records(folder: Path) -> Path:
 
 
 def imagenet(recipe: Recipe) -> str:
-    """The weights that the seed's backbone began with, where they were fetched; nothing otherwise.
+    """The weights that tonandr's backbone began with, where they were fetched; nothing otherwise.
 
-    The seed fetched them without asking; here `pretrained.fetch` does, when asked to.
+    There they were fetched without asking; here `pretrained.fetch` does, when asked to.
     """
     name = f'catalog:mobilenet_v2_{recipe.model.backbone_options["depth_multiplier"]}_224'
     try:
@@ -217,7 +217,7 @@ def _devices(values: Mapping[str, Any]) -> str:
 
 
 def _notes(values: Mapping[str, Any]):
-    """What isn't as the seed had it."""
+    """What isn't as tonandr had it."""
     spoken = ['nn_arch.depth_multiplier'] * ('nn_arch.depth_multiplier' in values)
     if values.get('hps.reduce_lr_factor', 1) != 1:
         spoken.append('hps.reduce_lr_factor')

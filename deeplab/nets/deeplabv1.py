@@ -15,7 +15,8 @@ def deeplabv1(images, num_classes, backbone, *, training, output_stride, fc6_ker
     """Logits at the output stride, which is 8 in the paper, as are the strides that `fc6_rate` counts in.
 
     The paper's table 2 varies kernel, rate and channels: 7, 4, 4096; 4, 4, 4096; 4, 8, 4096; 3, 12, 1024 (LargeFOV).
-    The released VGG has the backbone option pool_size = 3. Seed 001 creates conv5 anew instead of restoring it.
+    The released VGG has the backbone option pool_size = 3. xlmou/Semantic-Segmentation-TensorFlow creates conv5 anew
+    instead of restoring it.
 
     `multi_scale` adds the scores of finer features (section 4.3, "MSc"); except in training, logits are then as large
     as the image.

@@ -1,4 +1,4 @@
-"""Seed 003's classifier for networks trained from scratch, and its "dense in dense" heads.
+"""Classifier of networks trained from scratch, and "dense in dense" heads: dongzhuoyao/tensorpack (branch deeplab).
 
 No paper has them; the names of its experiments are in parentheses below. Where its heads take the trunk as it comes out
 of the last block, these take it normalised, as DenseNet's paper ends: the same for heads that normalise what they
@@ -56,7 +56,7 @@ def dense(images, num_classes, backbone, *, training, output_stride, aggregation
 
 
 def _logits(features, num_classes, scope):
-    # The seed's has dilation 6, which means nothing to a 1x1 kernel. By its fan-in: another backbone's features may be
+    # dongzhuoyao has dilation 6, which means nothing to a 1x1 kernel. By its fan-in: another backbone's features may be
     # many and large, and the loss starts at ln C all the same.
     logits = conv2d(features, num_classes, 1, scope=scope, normalizer=biases, activation=None,
                     initializer=slim.variance_scaling_initializer(factor=1e-3))

@@ -43,7 +43,8 @@ def fcn16s(images, num_classes, backbone, *, training, output_stride, **options)
 def fcn8s(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
     """Logits at full resolution from strides 32, 16 and 8; variables of `fcn16s` keep their names.
 
-    Seed 001 restores no fc6 and fc7, drops out in evaluation too and upsamples with random kernels.
+    xlmou/Semantic-Segmentation-TensorFlow restores no fc6 and fc7, drops out in evaluation too and upsamples
+    with random kernels.
     """
     return _fcn((16, 8), images, num_classes, backbone, training, output_stride, Decoder(**options))
 

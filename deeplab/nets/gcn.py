@@ -17,7 +17,8 @@ def gcn(images, num_classes, backbone, *, training, output_stride, kernel_size=1
     levels = [*features.blocks[:3]] if len(features.blocks) > 3 else [features.taps[stride] for stride in (4, 8, 16)]
     refine = boundary_refine if boundary_refinement else _unrefined
     size = spatial_size(images)
-    # Everything behind the backbone is as wide as the classes, without batch norm, in the paper and in seed 001.
+    # Everything behind the backbone is as wide as the classes, without batch norm, in the paper and in
+    # xlmou/Semantic-Segmentation-TensorFlow.
     with slim.arg_scope([conv2d], normalizer=biases, activation=None, initializer=_small()):
         net = None
         for level, feature in zip((5, 4, 3, 2), [features.output, *reversed(levels)], strict=True):

@@ -36,7 +36,7 @@ def icnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2,
         logits = _classify(high, num_classes, scope='logits')
         if not training:
             return Outputs(logits, {})
-        # Cascade label guidance, which seed 001 lacked.
+        # Cascade label guidance, which xlmou/Semantic-Segmentation-TensorFlow lacked.
         aux = {f'stride_{stride}': (_classify(net, num_classes, scope=f'auxiliary_{stride}/logits'), weight)
                for stride, net, weight in zip((16, 8), (low, medium), guidance_weights, strict=True)}
     return Outputs(logits, aux)

@@ -15,7 +15,8 @@ def pspnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2
     features = backbone.build(images, output_stride)
     with slim.arg_scope([batch_norm], decay=0.95, epsilon=1e-5), \
             slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
-        # Seed 001 pooled with the fixed windows of a 60x60 map, and had no auxiliary head.
+        # xlmou/Semantic-Segmentation-TensorFlow pooled with the fixed windows of a 60x60 map, and had no
+        # auxiliary head.
         with tf.variable_scope('pyramid_pooling'):
             net = pyramid_pooling(features.output, bins)
         logits = _classify(net, filters, num_classes, training, dropout_rate, scope='decoder')

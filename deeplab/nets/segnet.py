@@ -12,7 +12,8 @@ def segnet(images, num_classes, backbone, *, training, output_stride, depth_mult
 
     The encoder's convolutions have slim's names for VGG16, so that its ImageNet checkpoint restores them (not its
     biases, for which batch norm stands). It was trained on pixels of another scale, which batch norm takes out again.
-    Seed 001 unpools only four of the five stages and normalises by the batch in evaluation too.
+    xlmou/Semantic-Segmentation-TensorFlow unpools only four of the five stages and normalises by the batch
+    in evaluation too.
     """
     net = backbone.build(images, output_stride).output
     stages = [(number, count, max(1, int(channels * depth_multiplier)))

@@ -8,7 +8,8 @@ merges on the logit grid, where this merges at the image's size); logits of a sc
 logit grid of scale 1, as published multi-scale figures have it. Views are computed one after another.
 
 With `tile_size`, images of more than `tile_limit` pixels are seen through a window (`tiles`), each scale in tiles of
-that size, padded where an image is smaller; seed 003 evaluates so. The CRF (`crf`) comes last, at the images' size.
+that size, padded where an image is smaller; dongzhuoyao/tensorpack (branch deeplab) evaluates
+so. The CRF (`crf`) comes last, at the images' size.
 
 `evaluation.official_compat` adds what the official code does differently, for comparisons to the last digit:
 - a single scale of 1 isn't mirrored, whatever `flip` says;

@@ -1,9 +1,9 @@
 """A sliding window: scores of overlapping tiles, averaged where they overlap, for images of any size.
 
 Tiles begin every `tile * (1 - overlap)` pixels and the last one of a row or column is moved inside the image, as in
-PSPNet's released code and seed 003. Weights of a tile's pixels: 'uniform' there; 'gaussian' as in nnU-Net (Isensee et
-al., Nature Methods 2021), a Gaussian about the tile's centre whose sigma is an eighth of its side, because the borders
-of a tile see the least context.
+PSPNet's released code and dongzhuoyao/tensorpack (branch deeplab). Weights of a tile's pixels: 'uniform' there;
+'gaussian' as in nnU-Net (Isensee et al., Nature Methods 2021), a Gaussian about the tile's centre whose sigma is an
+eighth of its side, because the borders of a tile see the least context.
 """
 
 import math

@@ -8,6 +8,7 @@ answered with the nearest names.
 import dataclasses
 import functools
 import json
+import re
 import tomllib
 import types
 import typing
@@ -17,11 +18,16 @@ from typing import Any
 
 from console.choices import choose, refuse_unknown
 from console.files import write_whole
+from console.progress import say
 from deeplab.recipes.schema import Recipe
 
 RECIPES = Path(__file__).parent
 # Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
 INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps'}
+
+# Rows of other systems had a number where they have the repository's owner now: ..._seedNNN, its place here.
+OWNERS = ('irvingzhang0512', 'xlmou', 'rishizek', 'dongzhuoyao', 'tonandr')
+NUMBERED = re.compile(r'_seed(00[0-4])(?=_|$)')
 
 
 @functools.cache  # every field of every row asks for them
@@ -123,7 +129,8 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
 def read_json(path: Path) -> Recipe:
     """The recipe that a run recorded in its model_dir."""
     try:
-        return from_dict(json.loads(path.read_text(encoding='utf8')))
+        recipe = from_dict(json.loads(path.read_text(encoding='utf8')))
+        return dataclasses.replace(recipe, name=current_name(recipe.name))
     except (json.JSONDecodeError, ValueError) as error:
         raise ValueError(f'{path}: {error}') from error
 
@@ -167,4 +174,14 @@ def load(name: str) -> Recipe:
         if len(rows) != 1:
             raise ValueError(f'{name} has {len(rows)} rows; a recipe given as a file has exactly one')
         return rows[0]
-    return choose('recipe', name, table(), '`python train.py --list` shows all')
+    return choose('recipe', current_name(name), table(), '`python train.py --list` shows all')
+
+
+@functools.cache  # so that it is said once
+def current_name(name: str) -> str:
+    """What the row is called now that had this name in an older version, said in a line; another name as it is."""
+    now = NUMBERED.sub(lambda number: f'_{OWNERS[int(number[1])]}', name)
+    if now == name or now not in table():
+        return name
+    say(f'note: recipe {name} is called {now} now')
+    return now

@@ -40,9 +40,12 @@ def load(folder: Path) -> list[dict[str, Any]]:
     """The results of a folder, named like their files; ValueError when it has none.
 
     Two evaluations of one checkpoint have one name until they are written: only their files' names differ.
+    Recipes have the names of today.
     """
     found = [json.loads(path.read_text(encoding='utf8')) | {'name': path.stem}
              for path in sorted(folder.glob('*.json'))]
+    for result in found:
+        result['recipe']['name'] = recipes.current_name(result['recipe']['name'])
     if not found:
         raise ValueError(f'{folder} has no results; evaluate.py writes them')
     return found

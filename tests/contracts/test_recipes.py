@@ -88,7 +88,7 @@ def test_no_row_is_scored_on_what_it_was_trained_on():
 
 
 @pytest.mark.parametrize('name', rows_of('dongzhuoyao/tensorpack'))
-def test_rows_of_seed003_stretch_and_centre_as_it_did(name):
+def test_rows_of_dongzhuoyao_stretch_and_centre_as_there(name):
     data = ROWS[name].data
     assert (data.min_scale, data.max_scale, data.scale_step) == (0.7, 1.5, 0.0)
     assert (data.max_aspect_change, data.pad_center) == (0.15, True)

@@ -9,7 +9,7 @@ from datasets.input.index import index_records
 from datasets.input_fn import eval_dataset, train_dataset
 from datasets.records import tfrecord
 from tests.datasets import drawn
-from tests.datasets.records.test_tfrecord import seed_002
+from tests.datasets.records.test_tfrecord import rishizek
 
 NUM_EXAMPLES = 11
 AUGMENTATION = Augmentation((10, 12), 0.5, 2.0, 0.25)
@@ -158,11 +158,11 @@ def test_jpegs_decode_as_pillow_decodes_them(tmp_path, options):
     np.testing.assert_array_equal(features['image'][0], drawn.decoded(data))
 
 
-def test_seed_002s_records_are_read(tmp_path):
+def test_rishizeks_records_are_read(tmp_path):
     made = [drawn.record(number) for number in range(3)]
     with tf.io.TFRecordWriter(str(tmp_path / 'val.record')) as writer:
         for record in made:
-            writer.write(seed_002(record))
+            writer.write(rishizek(record))
     batches = drawn.batches(lambda: eval_dataset(index_records(tmp_path, 'val'), ignore_label=255))
     assert names(batches) == [f'{tmp_path}/val.record#{number}'.encode() for number in range(3)]
     for record, (features, label) in zip(made, batches, strict=True):

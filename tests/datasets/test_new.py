@@ -83,7 +83,7 @@ def test_the_command_that_it_names_converts(tmp_path, capsys, monkeypatch):
     assert written['val']['class_names'] == ['background', 'class_1', 'class_2']
 
 
-def test_four_folders_as_seed_001_has_them(tmp_path, capsys):
+def test_four_folders_as_xlmou_has_them(tmp_path, capsys):
     tree(tmp_path / 'root', 'splits of folders')
     folders = {'--train-image-path': 'img/training', '--train-label-path': 'ann/training',
                '--val_image_path': 'img/validation', '--val_label_path': 'ann/validation'}

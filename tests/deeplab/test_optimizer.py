@@ -175,7 +175,7 @@ NAMES = ['resnet_v1_50/conv1/weights', 'resnet_v1_50/conv1/BatchNorm/gamma', 'fc
 @pytest.mark.parametrize('options, expected', [
     # DeepLabv1 and v2: the head x10, its biases x20.
     ({'multipliers': {'^fc1_voc12/': 10.0, '^fc1_voc12/.*biases$': 2}}, [1, 1, 10, 20, 1]),
-    # Seed 003: the head's weights x5 and biases x10; its `betagammafix` stops gamma and beta.
+    # dongzhuoyao/tensorpack: the head's weights x5 and biases x10; its `betagammafix` stops gamma and beta.
     ({'multipliers': {'^fc1.*weights': 5, '^fc1.*biases': 10, 'BatchNorm/(gamma|beta)$': 0}}, [1, 0, 5, 10, 1]),
     ({'multipliers': {'logits': 3}, 'last_layer_multiplier': 10.0, 'bias_multiplier': 2.0}, [1, 1, 1, 2, 60]),
 ])

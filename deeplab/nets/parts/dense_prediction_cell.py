@@ -2,7 +2,7 @@
 
 A cell is a list of operations. Each has `op` and `input` (-1: the backbone's features, else the index of an earlier
 operation); `conv` also has `kernel` and `rate` (height, width; at output stride 16), `pyramid_pooling` has `grid_size`,
-or as in seed 004 `kernel` (height, width in feature cells) and `target_size_factor`.
+or as in tonandr/ai-platform `kernel` (height, width in feature cells) and `target_size_factor`.
 """
 
 import json
@@ -66,7 +66,7 @@ def dense_prediction_cell(features, cell, output_stride, *, rates_stride, filter
             else:
                 net = _pyramid_pooling(net, operation, filters, f'branch{i}', size)
             branches.append(net)
-        # Seed 004 drops out once more behind the projection; the released code doesn't.
+        # tonandr drops out once more behind the projection; the released code doesn't.
         net = dropout(tf.concat(branches, 3), dropout_rate, training=training, scope='concat_projection_dropout')
         return conv2d(net, concat_filters, 1, scope='concat_projection', initializer=xavier())
 
@@ -76,7 +76,7 @@ def _convolution(net, operation, filters, scope, multiplier):
     if kernel in (1, [1, 1]):
         return conv2d(net, filters, 1, scope=scope, initializer=xavier())
     rate = [side * multiplier for side in operation['rate']]
-    # Seed 004 has one more 1x1 convolution here, and no activation between depthwise and pointwise one.
+    # tonandr has one more 1x1 convolution here, and no activation between depthwise and pointwise one.
     return head_separable_conv2d(net, filters, scope=scope, rate=rate, kernel_size=kernel)
 
 

@@ -8,7 +8,7 @@ from datasets.convert import convert
 from datasets.input.index import index_records
 from datasets.records import manifest, tfrecord
 from tests.datasets import drawn
-from tests.datasets.records.test_tfrecord import seed_002
+from tests.datasets.records.test_tfrecord import rishizek
 
 VOC = rows.load('voc2012')
 
@@ -34,7 +34,7 @@ def test_records_without_a_manifest_are_taken(tmp_path):
     assert (index.num_examples, index.manifest) == (5, None)
 
 
-def test_names_without_a_suffix_and_seed_002s_file(tmp_path):
+def test_names_without_a_suffix_and_rishizeks_file(tmp_path):
     drawn.write_split(tmp_path, 'val', 3)
     (tmp_path / 'val-00000-of-00001.tfrecord').rename(tmp_path / 'val-00000-of-00001')
     assert index_records(tmp_path, 'val').num_examples == 3
@@ -107,7 +107,7 @@ def test_a_palette_label_is_refused_never_read_as_luma(tmp_path):
 def test_other_contents_are_refused(tmp_path):
     import tensorflow as tf
     with tf.io.TFRecordWriter(str(tmp_path / 'train.record')) as writer:
-        writer.write(seed_002(drawn.record(0)))
+        writer.write(rishizek(drawn.record(0)))
     assert index_records(tmp_path, 'train').num_examples == 1
     with tf.io.TFRecordWriter(str(tmp_path / 'train.record')) as writer:
         writer.write(b'')

@@ -31,8 +31,8 @@ def test_the_official_keys_are_written():
         'image/segmentation/class/encoded', 'image/segmentation/class/format', 'image/width']
 
 
-def seed_002(record: tfrecord.Record) -> bytes:
-    """As seed 002's converter writes it: no file name, labels under keys of their own."""
+def rishizek(record: tfrecord.Record) -> bytes:
+    """As rishizek/tensorflow-deeplab-v3-plus writes it: no file name, labels under keys of their own."""
     example = tf.train.Example()
     for key, value in {'image/encoded': record.image, 'image/format': b'png', 'label/encoded': record.label,
                        'label/format': b'png'}.items():
@@ -42,9 +42,9 @@ def seed_002(record: tfrecord.Record) -> bytes:
     return example.SerializeToString()
 
 
-def test_seed_002s_keys_are_read():
+def test_rishizeks_keys_are_read():
     record = drawn.record(3)
-    parsed = tfrecord.parse(seed_002(record))
+    parsed = tfrecord.parse(rishizek(record))
     assert (parsed.image, parsed.label, parsed.filename) == (record.image, record.label, '')
     assert (parsed.height, parsed.width) == (record.height, record.width)
 

@@ -9,7 +9,7 @@ from deeplab.recipes import recipe
 
 
 def test_overfitting_trains_and_evaluates_on_the_first_images_as_they_are():
-    chosen = flags.choose_recipe('deeplabv3plus_resnet101_voc_seed002', None, flags.overfitting(3))
+    chosen = flags.choose_recipe('deeplabv3plus_resnet101_voc_rishizek', None, flags.overfitting(3))
     data = chosen.data
     assert (data.limit, data.min_scale, data.max_scale, data.flip) == (3, 1.0, 1.0, False)
     assert data.eval_split == data.train_split == 'train_aug'

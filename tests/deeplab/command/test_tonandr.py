@@ -1,4 +1,4 @@
-"""Seed 004's JSON as a recipe: the README's own, variations of it, and what a hostile file may try."""
+"""The JSON of tonandr/ai-platform as a recipe: the README's own, variations of it, and what a hostile file may try."""
 
 import copy
 import json

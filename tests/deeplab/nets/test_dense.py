@@ -1,4 +1,4 @@
-"""DenseNet's options, the heads of seed 003, and its table's column of parameter counts."""
+"""DenseNet's options, heads of dongzhuoyao/tensorpack (branch deeplab), and its table's column of parameter counts."""
 
 import functools
 import math
@@ -148,7 +148,7 @@ def test_heads_that_there_are_not_are_refused(backbone, options, message):
                       **options)
 
 
-# The seed's table.
+# dongzhuoyao's table.
 # Those of the README that the table decodes; what its last revision added comes after it.
 ROWS = {row.title: row for row in recipes.table().values()
         if row.model.net == 'dense' and 'last revision' not in row.expected.source}
@@ -159,7 +159,7 @@ UNEXPLAINED = {'newdid2': '13.6', '(actually48).senet4': '5.7', '(actually48).se
 
 @functools.cache
 def parameters(backbone_options, options, num_classes):
-    """(as the seed counts them, all with moving statistics) of a row's net."""
+    """(as dongzhuoyao counts them, all with moving statistics) of a row's net."""
     with tf.Graph().as_default(), model_scope(True):
         NETS['dense'](tf.zeros([1, 33, 33, 3]), num_classes, BACKBONES['densenet'].with_options(dict(backbone_options)),
                       training=True, output_stride=16, **dict(options))
@@ -203,15 +203,15 @@ def test_every_dense_row_of_the_seeds_table_is_a_recipe():
     pytest.param(title, marks=() if title in FAST else pytest.mark.slow) for title in ROWS])
 def test_parameters_are_those_of_the_seeds_table(title):
     readme, recomputed = table()[title]
-    seeds, everything = counted(ROWS[title])
+    theirs, everything = counted(ROWS[title])
     assert ROWS[title].expected.params == everything
     if recomputed != 'unresolved':
-        assert f'{seeds / 1e6:.1f}' in re.findall(r'\d+\.\d', recomputed)
+        assert f'{theirs / 1e6:.1f}' in re.findall(r'\d+\.\d', recomputed)
     unexplained = next((value for end, value in UNEXPLAINED.items() if title.endswith(end)), None)
     if unexplained:
         assert readme == unexplained
     elif readme not in ('', '?'):
-        assert readme in truncated_or_rounded(seeds / 1e6, len(readme.partition('.')[2]))
+        assert readme in truncated_or_rounded(theirs / 1e6, len(readme.partition('.')[2]))
 
 
 def truncated_or_rounded(value, digits):

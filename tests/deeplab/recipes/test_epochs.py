@@ -6,7 +6,8 @@ from deeplab.recipes.schema import Recipe
 
 
 def test_an_epoch_ends_with_the_step_that_completes_it():
-    """43 epochs of 10,582 images in batches of 15, as seed 002 ran them; it rounded every epoch up, to 30,358 steps."""
+    """43 epochs of 10,582 images in batches of 15, as rishizek/tensorflow-deeplab-v3-plus
+    ran them; it rounded every epoch up, to 30,358 steps."""
     recipe = epochs.in_steps(override(Recipe(), {'train.epochs': 43}), 10582, 15)
     assert (recipe.train.max_steps, recipe.train.epochs) == (30336, 0)
     assert 15 * 30335 < 43 * 10582 <= 15 * 30336

@@ -60,6 +60,29 @@ def test_difference_lists_what_decides_the_weights_only():
     assert recipe.difference(old, new) == ['train.batch_size: 16 -> 8']
 
 
+@pytest.mark.parametrize('number, owner', enumerate(recipe.OWNERS))
+def test_a_row_answers_to_the_name_that_it_had(number, owner, tmp_path, capsys):
+    """And says once what it is called now."""
+    recipe.current_name.cache_clear()
+    names = [name for name in recipe.table() if f'_{owner}' in name]
+    assert names
+    for name in names:
+        old = name.replace(f'_{owner}', f'_seed{number:03}')
+        assert recipe.load(old) == recipe.load(old) == recipe.load(name)
+        assert capsys.readouterr().err == f'note: recipe {old} is called {name} now\n'
+        recorded = tmp_path / 'recipe.json'
+        recipe.write_json(recipe.override(recipe.load(name), {'name': old}), recorded)
+        assert recipe.read_json(recorded) == recipe.load(name)
+
+
+@pytest.mark.parametrize('name', ['mine_seed{}', 'deeplabv3_resnet101_voc_473_seed{}1', 'mine'])
+def test_other_names_with_a_number_stay(name, capsys):
+    name = name.format('003')
+    assert recipe.current_name(name) == name and not capsys.readouterr().err
+    with pytest.raises(ValueError, match='is unknown'):
+        recipe.load(name)
+
+
 def test_a_file_with_an_unknown_table_is_named(tmp_path):
     (tmp_path / 'x.toml').write_text('[row.a]\n')
     with pytest.raises(ValueError, match=r"x\.toml: unknown table 'row'"):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from deeplab.compat import tf
+from deeplab.recipes import recipe as recipes
 from deeplab.reports import curves, table
 from tests.paths import ROOT
 
@@ -60,11 +61,20 @@ def test_a_figure_of_another_split_and_a_short_training_are_told_apart():
 
 def test_a_result_is_named_like_its_file(tmp_path):
     """evaluate.py numbers the file of a second evaluation; the name inside is of recipe, split and step alone."""
+    inside = {'name': 'a', 'recipe': {'name': 'demo'}}
     for name in ('a', 'a-2'):
-        (tmp_path / f'{name}.json').write_text('{"name": "a"}')
-    assert table.load(tmp_path) == [{'name': 'a-2'}, {'name': 'a'}]
+        (tmp_path / f'{name}.json').write_text(json.dumps(inside))
+    assert table.load(tmp_path) == [inside | {'name': 'a-2'}, inside]
     with pytest.raises(ValueError, match='has no results'):
         table.load(tmp_path / 'nothing')
+
+
+def test_a_result_of_a_row_that_has_another_name_now_is_that_rows(tmp_path, capsys):
+    recipes.current_name.cache_clear()
+    (tmp_path / 'a.json').write_text(json.dumps({'recipe': {'name': 'enet_voc_seed' + '001'}}))
+    result, = table.load(tmp_path)
+    assert result['recipe']['name'] == 'enet_voc_xlmou'
+    assert capsys.readouterr().err.endswith('is called enet_voc_xlmou now\n')
 
 
 def test_insert_needs_the_markers():

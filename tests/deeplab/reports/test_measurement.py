@@ -108,7 +108,7 @@ def test_a_result_says_how_many_steps_of_its_row_were_run():
 
 
 def test_the_steps_of_a_row_in_epochs_are_counted():
-    row = recipes.load('deeplabv3plus_resnet101_voc_seed002')
+    row = recipes.load('deeplabv3plus_resnet101_voc_rishizek')
     steps = math.ceil(row.train.epochs * 10582 / row.train.batch_size)
     run = dataclasses.replace(example(), recipe=epochs.in_steps(row, 10582, row.train.batch_size))
     assert row.train.max_steps == 0 and steps > 20000

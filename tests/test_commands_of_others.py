@@ -1,4 +1,4 @@
-"""The commands in the READMEs of the seed systems, as they are written there, on tiny real data."""
+"""The commands in the READMEs of other systems, as they are written there, on tiny real data."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ from tests.paths import SHARED, shared
 
 READMES = SHARED / 'reference' / 'seed_readmes'
 MAINS = ('train', 'evaluate', 'inference', 'semantic_segmentation')
-# What seed 001 calls a network -> net and backbone.
+# What xlmou/Semantic-Segmentation-TensorFlow calls a network -> net and backbone.
 NETWORKS = {
     'FCN8': ('fcn8s', 'vgg_16'), 'U_Net': ('unet', 'none'), 'Seg_Net': ('segnet', 'none'),
     'Deeplab_v1': ('deeplabv1', 'vgg_16'), 'Deeplab_v2': ('deeplabv2', 'resnet_v2_101'),
@@ -50,14 +50,14 @@ def commands(number):
     return [[Path(main).stem, *arguments] for main, *arguments in found if Path(main).stem in MAINS]
 
 
-SEED_001, SEED_002, SEED_004 = (commands(number) for number in (1, 2, 4))
+XLMOU, RISHIZEK, TONANDR = (commands(number) for number in (1, 2, 4))
 pytestmark = pytest.mark.skipif(not READMES.exists(), reason=f'{READMES} is not on this machine')
 
 
 def test_the_readmes_have_the_commands_that_are_tested_here():
-    assert [main for main, *_ in SEED_001] == ['train'] * 10
-    assert [main for main, *_ in SEED_002] == ['train', 'train', 'evaluate', 'train', 'inference']
-    assert [main for main, *_ in SEED_004] == ['semantic_segmentation'] * 2
+    assert [main for main, *_ in XLMOU] == ['train'] * 10
+    assert [main for main, *_ in RISHIZEK] == ['train', 'train', 'evaluate', 'train', 'inference']
+    assert [main for main, *_ in TONANDR] == ['semantic_segmentation'] * 2
     assert commands(0) == commands(3) == []
 
 
@@ -81,11 +81,11 @@ def resource(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def workspace(resource, tmp_path_factory):
-    """A user's folder: records and pretrained weights where seed 001's commands look for them."""
+    """A user's folder: records and pretrained weights where xlmou's commands look for them."""
     folder = tmp_path_factory.mktemp('workspace')
     convert.convert(rows.load('voc2012'), resource, folder / 'dataset' / 'tfrecord', ('train', 'train_aug', 'val'),
                     workers=1)
-    for name, row in (('resnet_v2_101', 'deeplabv3_resnet101_voc_seed001'), ('vgg_16', 'fcn8s_vgg16_voc_seed001')):
+    for name, row in (('resnet_v2_101', 'deeplabv3_resnet101_voc_xlmou'), ('vgg_16', 'fcn8s_vgg16_voc_xlmou')):
         if row in recipes.table():
             write_weights(folder / 'pretrained' / f'{name}.ckpt', recipes.load(row))
     return folder
@@ -118,8 +118,8 @@ def assert_trained(model_dir, net, backbone):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('command', SEED_001, ids=lambda command: command[-1])
-def test_seed_001_trains_the_network_that_it_names(command, workspace, monkeypatch, capsys):
+@pytest.mark.parametrize('command', XLMOU, ids=lambda command: command[-1])
+def test_xlmou_trains_the_network_that_it_names(command, workspace, monkeypatch, capsys):
     monkeypatch.chdir(workspace)
     main, *arguments = command
     net, backbone = NETWORKS[arguments[arguments.index('--segmentation-model') + 1]]
@@ -139,9 +139,9 @@ def filled_in(command, **paths):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('command', [c for c in SEED_002 if c[0] == 'train' and '--help' not in c],
+@pytest.mark.parametrize('command', [c for c in RISHIZEK if c[0] == 'train' and '--help' not in c],
                          ids=lambda command: command[1])
-def test_seed_002_trains_deeplabv3plus(command, workspace, tmp_path, monkeypatch):
+def test_rishizek_trains_deeplabv3plus(command, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main, *arguments = filled_in(command, MODEL_DIR='a model', PRE_TRAINED_MODEL=workspace / 'pretrained' /
                                  'resnet_v2_101.ckpt')
@@ -155,8 +155,8 @@ def test_seed_002_trains_deeplabv3plus(command, workspace, tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('command', [c for c in SEED_002 if '--help' in c], ids=lambda command: command[0])
-def test_seed_002_helps(command, capsys):
+@pytest.mark.parametrize('command', [c for c in RISHIZEK if '--help' in c], ids=lambda command: command[0])
+def test_rishizek_helps(command, capsys):
     main, *arguments = command
     with pytest.raises(SystemExit) as stopped:
         run_main(main, *arguments)
@@ -164,13 +164,13 @@ def test_seed_002_helps(command, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('command', [c for c in SEED_002 if c[0] == 'inference'], ids=lambda command: command[0])
-def test_seed_002_predicts_the_images_of_a_list(command, resource, tmp_path, monkeypatch):
+@pytest.mark.parametrize('command', [c for c in RISHIZEK if c[0] == 'inference'], ids=lambda command: command[0])
+def test_rishizek_predicts_the_images_of_a_list(command, resource, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     voc = resource / 'VOCdevkit' / 'VOC2012'
     names = [f'{name}.jpg' for name in (voc / 'ImageSets' / 'Segmentation' / 'val.txt').read_text().split()]
     (tmp_path / 'list.txt').write_text('\n'.join(names) + '\n')
-    models.write_model_dir(recipes.override(recipes.load('deeplabv3plus_resnet101_voc_seed002'),
+    models.write_model_dir(recipes.override(recipes.load('deeplabv3plus_resnet101_voc_rishizek'),
                                             thin('deeplabv3plus') | {'train.deterministic': False}), tmp_path / 'model')
     main, *arguments = filled_in(command, DATA_DIR=voc / 'JPEGImages', INFER_DATA_LIST='list.txt', MODEL_DIR='model')
     assert run_main(main, *arguments) == 0
@@ -181,14 +181,14 @@ def test_seed_002_predicts_the_images_of_a_list(command, resource, tmp_path, mon
 
 
 @pytest.mark.slow
-def test_seed_004_trains_and_evaluates_what_its_json_describes(resource, tmp_path, monkeypatch, capsys):
+def test_tonandr_trains_and_evaluates_what_its_json_describes(resource, tmp_path, monkeypatch, capsys):
     text = (READMES / '004.md').read_text()
     conf = json.loads(re.search(r'```\s*(\{.*?\})\s*```', text, re.DOTALL)[1])
     folder = tmp_path / 'resource'
     folder.mkdir()
     (folder / 'VOCdevkit').symlink_to(resource / 'VOCdevkit')
     monkeypatch.chdir(tmp_path)
-    (train, *more), (evaluate, *_) = SEED_004
+    (train, *more), (evaluate, *_) = TONANDR
     tiny = [*more, *TINY, '--batch_size', '2', '--model.backbone_options.depth_multiplier', '0.1']
 
     def write(**changes):
