@@ -1,6 +1,8 @@
 """Scores of a segmentation, all derived from one int64 confusion matrix whose rows are the truth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -114,14 +116,53 @@ def pixel_accuracy(matrix) -> tf.Tensor:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Shares in [0, 1]; a class that the absent rule doesn't count has IoU NaN."""
+class Counts:
+    """Pixels of each class, float64 [C], by a confusion matrix; `counted` bool [C] are those in the mean."""
 
-    mean_iou: float
+    intersection: np.ndarray
+    truth: np.ndarray
+    union: np.ndarray
+    counted: np.ndarray
+
+    @property
+    def iou(self) -> np.ndarray:
+        return self.intersection / np.maximum(self.union, 1)
+
+
+def _mean_iou(pixels: Counts) -> float:
+    """The mean of the classes' intersection over union, as Pascal VOC scores segmentations."""
+    return pixels.iou[pixels.counted].mean()
+
+
+def _pixel_accuracy(pixels: Counts) -> float:
+    """The share of the scored pixels that are right."""
+    return pixels.intersection.sum() / pixels.truth.sum()
+
+
+def _mean_class_accuracy(pixels: Counts) -> float:
+    """The mean over the classes in the truth of the share of their pixels that are right."""
+    return (pixels.intersection / np.maximum(pixels.truth, 1))[pixels.truth > 0].mean()
+
+
+def _frequency_weighted_iou(pixels: Counts) -> float:
+    """IoU, each class weighted by its share of the truth (Long et al., 2015, section 5)."""
+    return (pixels.truth * pixels.iou).sum() / pixels.truth.sum()
+
+
+# name in results -> (title in tables, a share in [0, 1] by the pixels of the classes)
+METRICS: dict[str, tuple[str, Callable[[Counts], float]]] = {
+    'mean_iou': ('mean IoU', _mean_iou),
+    'pixel_accuracy': ('pixel accuracy', _pixel_accuracy),
+    'mean_class_accuracy': ('mean class accuracy', _mean_class_accuracy),
+    'frequency_weighted_iou': ('frequency-weighted IoU', _frequency_weighted_iou),
+}
+
+
+class Scores(NamedTuple):
+    """`of`: each of METRICS by name; `per_class_iou`: NaN where the absent rule doesn't count a class. In [0, 1]."""
+
+    of: dict[str, float]
     per_class_iou: tuple[float, ...]
-    pixel_accuracy: float
-    mean_class_accuracy: float
-    frequency_weighted_iou: float
 
 
 def scores(matrix: np.ndarray, absent: str = 'union') -> Scores:
@@ -132,12 +173,6 @@ def scores(matrix: np.ndarray, absent: str = 'union') -> Scores:
         raise ValueError('the confusion matrix is empty: every label that was evaluated is the ignore label')
     intersection, truth = np.diagonal(matrix).astype(np.float64), matrix.sum(1, dtype=np.float64)
     union = truth + matrix.sum(0, dtype=np.float64) - intersection
-    iou = intersection / np.maximum(union, 1)
-    counted = ABSENT_RULES[absent](truth, union)
-    return Scores(
-        mean_iou=float(iou[counted].mean()),
-        per_class_iou=tuple(np.where(counted, iou, np.nan).tolist()),
-        pixel_accuracy=float(intersection.sum() / truth.sum()),
-        mean_class_accuracy=float((intersection / np.maximum(truth, 1))[truth > 0].mean()),
-        frequency_weighted_iou=float((truth * iou).sum() / truth.sum()),
-    )
+    pixels = Counts(intersection, truth, union, ABSENT_RULES[absent](truth, union))
+    return Scores({name: float(metric(pixels)) for name, (_, metric) in METRICS.items()},
+                  tuple(np.where(pixels.counted, pixels.iou, np.nan).tolist()))

@@ -75,17 +75,14 @@ class Measurement:
 
 def table(measured: Measurement) -> str:
     """Per-class IoU and pixel shares, then the scores, as text."""
-    width = max(map(len, (*measured.dataset.class_names, 'frequency-weighted IoU')))
+    titles = {title: measured.scores.of[name] for name, (title, _) in metrics.METRICS.items()}
+    width = max(map(len, (*measured.dataset.class_names, *titles)))
     lines = [f'{"class":<{width}}  {"IoU %":>7}  {"pixels %":>8}  {"predicted %":>11}']
     for name, iou, truth, predicted in zip(measured.dataset.class_names, measured.scores.per_class_iou,
                                            measured.truth_share, measured.predicted_share, strict=True):
         shown = '-' if math.isnan(iou) else f'{100 * iou:.2f}'
         lines.append(f'{name:<{width}}  {shown:>7}  {100 * truth:>8.2f}  {100 * predicted:>11.2f}')
-    found = measured.scores
-    for name, value in (('mean IoU', found.mean_iou), ('pixel accuracy', found.pixel_accuracy),
-                        ('mean class accuracy', found.mean_class_accuracy),
-                        ('frequency-weighted IoU', found.frequency_weighted_iou)):
-        lines.append(f'{name:<{width}}  {100 * value:>7.2f}')
+    lines += [f'{title:<{width}}  {100 * score:>7.2f}' for title, score in titles.items()]
     return '\n'.join(lines)
 
 
@@ -102,8 +99,8 @@ def warnings(measured: Measurement) -> Iterator[str]:
 
 def line(measured: Measurement) -> str:
     """The scores on one line."""
-    return (f'mean IoU {100 * measured.scores.mean_iou:.2f}, pixel accuracy '
-            f'{100 * measured.scores.pixel_accuracy:.2f} on {measured.num_images} images')
+    return (f'mean IoU {100 * measured.scores.of["mean_iou"]:.2f}, pixel accuracy '
+            f'{100 * measured.scores.of["pixel_accuracy"]:.2f} on {measured.num_images} images')
 
 
 def require_expected(recipe: Recipe, num_images: int) -> None:
@@ -121,8 +118,8 @@ def check(measured: Measurement) -> tuple[bool, list[str]]:
     require_expected(measured.recipe, measured.num_images)
     expected = measured.recipe.expected
     passed, lines = True, []
-    for name, found in (('mean_iou', measured.scores.mean_iou), ('pixel_accuracy', measured.scores.pixel_accuracy)):
-        wanted = getattr(expected, name)
+    for name in ('mean_iou', 'pixel_accuracy'):
+        found, wanted = measured.scores.of[name], getattr(expected, name)
         if wanted is not None:
             inside = abs(100 * found - wanted) <= expected.tolerance
             passed = passed and inside
@@ -138,11 +135,7 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
     return {
         'name': measured.name,
         'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-        'scores': {
-            'unit': 'percent', 'mean_iou': 100 * found.mean_iou, 'pixel_accuracy': 100 * found.pixel_accuracy,
-            'mean_class_accuracy': 100 * found.mean_class_accuracy,
-            'frequency_weighted_iou': 100 * found.frequency_weighted_iou,
-        },
+        'scores': {'unit': 'percent', **{name: 100 * score for name, score in found.of.items()}},
         'per_class_iou': {name: None if math.isnan(iou) else 100 * iou for name, iou in
                           zip(measured.dataset.class_names, found.per_class_iou, strict=True)},
         'categories': _categories(measured),
@@ -174,7 +167,7 @@ def _categories(measured: Measurement) -> dict[str, Any] | None:
     groups = tuple(dict.fromkeys(names))
     matrix = metrics.joined(measured.confusion_matrix, tuple(groups.index(name) for name in names))
     found = metrics.scores(matrix, measured.recipe.evaluation.absent)
-    return {'mean_iou': 100 * found.mean_iou,
+    return {'mean_iou': 100 * found.of['mean_iou'],
             'iou': {name: None if math.isnan(iou) else 100 * iou
                     for name, iou in zip(groups, found.per_class_iou, strict=True)}}
 
@@ -187,8 +180,8 @@ def _trimap(measured: Measurement) -> dict[str, Any] | None:
     found = {width: metrics.scores(matrix, evaluation.absent) if matrix.any() else None
              for width, matrix in measured.trimap.items()}
     return {'around': evaluation.trimap_around, 'widths': {
-        str(width): {'pixels': int(measured.trimap[width].sum()), 'mean_iou': 100 * scores.mean_iou,
-                     'pixel_accuracy': 100 * scores.pixel_accuracy} if scores else {'pixels': 0}
+        str(width): {'pixels': int(measured.trimap[width].sum()), 'mean_iou': 100 * scores.of['mean_iou'],
+                     'pixel_accuracy': 100 * scores.of['pixel_accuracy']} if scores else {'pixels': 0}
         for width, scores in found.items()}}
 
 

@@ -1,4 +1,3 @@
-import dataclasses
 
 import numpy as np
 import pytest
@@ -76,15 +75,16 @@ def test_scores_equal_a_loop_over_the_classes(absent):
     scores = metrics.scores(matrix, absent)
     ious = expected_ious(matrix, absent)
     assert len(ious) == {'union': 5, 'ground_truth': 4, 'zero': 6}[absent]
-    assert scores.mean_iou == pytest.approx(np.mean([iou for _, iou in ious]))
+    assert scores.of['mean_iou'] == pytest.approx(np.mean([iou for _, iou in ious]))
     np.testing.assert_allclose(scores.per_class_iou, [dict(ious).get(k, np.nan) for k in range(CLASSES)])
-    assert scores.pixel_accuracy == pytest.approx(np.trace(matrix) / matrix.sum())
+    assert scores.of['pixel_accuracy'] == pytest.approx(np.trace(matrix) / matrix.sum())
     present = [row for row in range(CLASSES) if matrix[row].any()]
-    assert scores.mean_class_accuracy == pytest.approx(np.mean([matrix[k, k] / matrix[k].sum() for k in present]))
+    assert scores.of['mean_class_accuracy'] == pytest.approx(np.mean([matrix[k, k] / matrix[k].sum() for k in present]))
     by_class = dict(expected_ious(matrix, 'zero'))
-    assert scores.frequency_weighted_iou == pytest.approx(
+    assert scores.of['frequency_weighted_iou'] == pytest.approx(
         sum(matrix[k].sum() / matrix.sum() * by_class[k] for k in range(CLASSES)))
-    assert all(type(value) is float for value in dataclasses.astuple(scores)[2:] + scores.per_class_iou)
+    assert all(type(value) is float for value in (*scores.of.values(), *scores.per_class_iou))
+    assert list(scores.of) == list(metrics.METRICS)
 
 
 @pytest.mark.parametrize('absent', metrics.ABSENT_RULES)
@@ -93,9 +93,9 @@ def test_scalars_in_the_graph_equal_the_scores(absent):
     scores = metrics.scores(matrix, absent)
     with tf.Graph().as_default():
         tensor = tf.constant(matrix)
-        np.testing.assert_allclose(run(metrics.mean_iou(tensor, absent)), scores.mean_iou, rtol=1e-6)
+        np.testing.assert_allclose(run(metrics.mean_iou(tensor, absent)), scores.of['mean_iou'], rtol=1e-6)
         np.testing.assert_allclose(run(metrics.per_class_iou(tensor, absent)), scores.per_class_iou, rtol=1e-6)
-        np.testing.assert_allclose(run(metrics.pixel_accuracy(tensor)), scores.pixel_accuracy, rtol=1e-6)
+        np.testing.assert_allclose(run(metrics.pixel_accuracy(tensor)), scores.of['pixel_accuracy'], rtol=1e-6)
 
 
 def test_a_batch_of_ignored_pixels_scores_zero_in_the_graph():
@@ -137,7 +137,7 @@ def test_streaming_matrix_follows_the_official_evaluation():
             np.testing.assert_allclose(session.run(per_class), oracle['class_iou_after_each'][i], rtol=1e-6)
         np.testing.assert_array_equal(session.run(value), oracle['confusion'])
     scores = metrics.scores(oracle['confusion'].astype(np.int64))
-    np.testing.assert_allclose(scores.mean_iou, oracle['mean_iou_after_each'][-1], rtol=1e-6)
+    np.testing.assert_allclose(scores.of['mean_iou'], oracle['mean_iou_after_each'][-1], rtol=1e-6)
 
 
 def evaluate(config, labels, predictions):
@@ -166,4 +166,4 @@ def test_estimator_sums_the_matrix_over_batches_and_replicas(replicas, tmp_path)
     result = in_fresh_process(evaluate_on, replicas, str(tmp_path))
     expected = counted_matrix(*random_case(images=6), CLASSES)
     np.testing.assert_array_equal(result['matrix'], expected)
-    np.testing.assert_allclose(result['mean_iou'], metrics.scores(expected).mean_iou, rtol=1e-6)
+    np.testing.assert_allclose(result['mean_iou'], metrics.scores(expected).of['mean_iou'], rtol=1e-6)
