@@ -2,16 +2,13 @@
 
     python evaluate.py --model_dir runs/camvid [--checkpoint latest|best|all|average:N|PATH] [--check]
     python evaluate.py --recipe ROW --checkpoint PATH --data_dir records/voc2012
-
-Exit status: 0 done; 1 --check found the score outside the recipe's tolerance; 2 something is wrong with flags, recipe,
-data or checkpoint, or there is nothing to check against.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from console.exits import guarded
+from console.exits import DONE, FAILED, guarded
 from deeplab.command import flags
 
 
@@ -19,7 +16,8 @@ def main(argv=None) -> int:
     parser = flags.trained_parser(__doc__, short=('dataset', 'data_dir', 'precision'))
     parser.add_argument('--split', dest='data.eval_split', default=argparse.SUPPRESS, metavar='X',
                         help="split to evaluate; default: the recipe's (data.eval_split)")
-    parser.add_argument('--check', action='store_true', help="compare with the recipe's expected figures")
+    parser.add_argument('--check', action='store_true',
+                        help="compare with the recipe's expected figures; exit status 1 outside its tolerance")
     parser.add_argument('--result', type=Path, help='file of the result; default MODEL_DIR/results/… or results/…')
     parser.add_argument('--pictures', type=Path, help='folder for image | truth | prediction of the first images')
     own, overrides = parser.parse(argv)
@@ -45,10 +43,10 @@ def main(argv=None) -> int:
         for warning in measurement.warnings(measured):
             print(f'warning: {warning}', file=sys.stderr)
     if not own.check:
-        return 0
+        return DONE
     passed, lines = measurement.check(measured)
     print(*lines, sep='\n')
-    return 0 if passed else 1
+    return DONE if passed else FAILED
 
 
 if __name__ == '__main__':

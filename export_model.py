@@ -5,15 +5,14 @@
 
 Signatures: serving_default takes images uint8 [N,H,W,3] of any size, image_bytes takes JPEG or PNG strings [N]; both
 give classes int32 [N,H,W] and probabilities float32 [N,H,W,C]. assets.extra/labels.json has class names, palette,
-conventions and recipe. The protocol is exported too: scales, mirrored, tiles, CRF.
-
-Exit status: 0 exported; 1 the SavedModel differs from predict, nothing was left behind; 2 wrong flags or checkpoint.
+conventions and recipe. The protocol is exported too: scales, mirrored, tiles, CRF. A SavedModel that differs from
+predict isn't kept, and the exit status is 1.
 """
 
 import sys
 from pathlib import Path
 
-from console.exits import guarded
+from console.exits import DONE, guarded
 from deeplab.command import flags
 
 
@@ -28,13 +27,8 @@ def main(argv=None) -> int:
     from deeplab import run  # TensorFlow is imported only when the flags are right
     from deeplab.trained import checkpointed, export
     model = checkpointed.load_one(run.resolve(recipe), model_dir, own.checkpoint)
-    try:
-        folder = export.export(model, own.export_dir)
-    except export.ParityFailed as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    print(f'SavedModel: {folder}')
-    return 0
+    print(f'SavedModel: {export.export(model, own.export_dir)}')
+    return DONE
 
 
 if __name__ == '__main__':

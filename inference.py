@@ -7,15 +7,14 @@ An --input is a file, a folder (searched below), a glob in quotes or a .txt list
 Outputs are <name>_ids.png (a pixel is its class id), <name>_colour.png (palette picture, the same ids) and
 <name>_overlay.png; sub-folders are kept, and of images that differ only in their suffix, the suffix. Images are taken
 as stored: EXIF rotation is ignored, alpha is dropped, 16 bits become their high 8. With --submission, PNGs with the
-names and ids of a benchmark, and their archive, are written instead.
-
-Exit status: 0 all images were predicted; 1 some were not, and are listed at the end; 2 nothing to do or wrong flags.
+names and ids of a benchmark, and their archive, are written instead. Images that can't be predicted are listed at the
+end, and the exit status is 1.
 """
 
 import sys
 from pathlib import Path
 
-from console.exits import guarded
+from console.exits import DONE, FAILED, guarded
 from deeplab.command import flags
 
 
@@ -52,7 +51,7 @@ def main(argv=None) -> int:
     print(f'{len(sources) - len(failures)} of {len(sources)} images predicted -> {output_dir}')
     if failures:
         print(f'{len(failures)} failed:', *failures, sep='\n  ', file=sys.stderr)
-    return 1 if failures else 0
+    return FAILED if failures else DONE
 
 
 if __name__ == '__main__':

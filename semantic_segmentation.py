@@ -5,14 +5,12 @@
 Reads semantic_segmentation_deeplabv3plus_conf_win.json, or another ..._conf*.json, of the current folder. Below its
 raw_data_path are VOCdevkit, and afterwards `records` (the TFRecords, written once), `model` (the model_dir) and
 `results` (pictures and the result of mode evaluate). Any field of a recipe can be given as a flag besides.
-
-Exit status: as train.py and evaluate.py.
 """
 
 import sys
 from pathlib import Path
 
-from console.exits import guarded
+from console.exits import DONE, guarded
 from deeplab.command import flags
 
 
@@ -48,7 +46,7 @@ def _evaluate(resolved, model_dir: Path, folder: Path) -> int:
     measured = evaluation.evaluate(checkpointed.load_one(resolved, model_dir, 'latest'), model_dir, folder)
     print(measurement.table(measured))
     print(f'result: {measurement.write(measured, folder / f"{measured.name}.json")}; pictures: {folder}')
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':

@@ -4,14 +4,13 @@
     python train.py --recipe ROW --dry_run
     python train.py --list
 
-Exit status: 0 complete; 1 training failed (NaN, ...); 2 something is wrong with flags, recipe, data or checkpoint;
-130 / 143 ended by SIGINT / SIGTERM after writing a checkpoint. The same command resumes. Flags of other systems and
-of the official DeepLab are understood: docs/coming-from.md.
+Ctrl-C and SIGTERM write a checkpoint first; the same command resumes. Flags of other systems and of the official
+DeepLab are understood: docs/coming-from.md.
 """
 
 import sys
 
-from console.exits import guarded
+from console.exits import DONE, TO_MEND, guarded
 from deeplab.command import flags
 
 
@@ -20,7 +19,7 @@ def main(argv=None) -> int:
     if own.list:
         from deeplab.reports import listing
         print(listing.tables())
-        return 0
+        return DONE
     if own.overfit is not None:
         overrides = flags.overfitting(own.overfit) | overrides
     recipe = flags.choose_recipe(own.recipe, own.model_dir, overrides)
@@ -42,7 +41,7 @@ def _dry_run(resolved) -> int:
     lines, missing = dry_run.dry_run(resolved)
     print(*lines, sep='\n')
     print(*(f'missing: {line}' for line in missing), sep='\n', end='\n' * bool(missing))
-    return 2 if missing else 0
+    return TO_MEND if missing else DONE
 
 
 def _parser() -> flags.Parser:

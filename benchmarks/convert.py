@@ -1,11 +1,12 @@
-"""Times a conversion against decoding its labels, and against reading them: `python -m benchmarks.convert --help`.
+"""Times a conversion against decoding its labels, and against reading them.
+
+    python -m benchmarks.convert --dataset voc2012 --data_dir DIR --split val --output convert.json
 
 Decoding a label gives what its file stores; reading it, checked and mapped class ids and their number. Every run is
 timed with all workers, their start included (which is most of the time of a small split, and timed alone too), and in
 one process, whose CPU time tells the work itself and is disturbed least by other load.
 """
 
-import argparse
 import functools
 import json
 import os
@@ -19,6 +20,8 @@ from pathlib import Path
 import PIL
 
 from console import memory
+from console.command import Parser
+from console.exits import DONE, guarded
 from console.files import write_whole
 from console.parallel import ordered_map
 from datasets import row as rows
@@ -89,8 +92,7 @@ def _ratios(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    parser = argparse.ArgumentParser(prog='python -m benchmarks.convert', description=__doc__.split(':')[0])
+    parser = Parser('benchmarks.convert', __doc__)
     parser.add_argument('--dataset', default='voc2012')
     parser.add_argument('--data_dir', required=True)
     parser.add_argument('--split', required=True)
@@ -105,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, ratio in result['speed_against'].items():
         print(f'{ratio:.2f} x the speed of {name.replace("_", " ")} alone, '
               f'{result["speed_against_in_cpu_time"][name]:.2f} x in CPU time')
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(guarded(main))

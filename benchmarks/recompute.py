@@ -3,16 +3,18 @@
     python -m benchmarks.recompute --backbone resnet_v1_50 --size 193 --images 8
 """
 
-import argparse
 import dataclasses
 import json
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 
 from tensorflow.python.client import timeline
 
+from console.command import Parser
+from console.exits import DONE, guarded
 from console.files import write_whole
 from deeplab import model_fn, run
 from deeplab.compat import tensorflow, tf
@@ -64,13 +66,13 @@ def _seconds(session, train_op) -> float:
     return time.monotonic() - begun
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments=None) -> int:
+    parser = Parser('benchmarks.recompute', __doc__)
     parser.add_argument('--backbone', default='resnet_v1_50')
     parser.add_argument('--size', type=int, default=193, help='side of the crop')
     parser.add_argument('--images', type=int, default=8, help='images of a step; the plain batch is half of them too')
     parser.add_argument('--steps', type=int, default=3)
-    own = parser.parse_args()
+    own = parser.parse_args(arguments)
     cases = [Case(own.images // 2, 1, False), Case(own.images // 2, 1, True), Case(own.images, 1, False),
              Case(own.images, 1, True), Case(own.images // 2, 2, False), Case(own.images // 2, 2, True)]
     rows = [measure(case, own.backbone, own.size, own.steps) for case in cases]
@@ -80,7 +82,8 @@ def main() -> None:
         indent=1) + '\n')
     for row in rows:
         print(row)
+    return DONE
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(guarded(main))

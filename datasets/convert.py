@@ -1,16 +1,21 @@
-"""Raw dataset -> TFRecord shards with a manifest: `python -m datasets.convert --help`."""
+"""Converts a raw dataset into TFRecord shards with a manifest, after checking every file.
 
-import argparse
+    python -m datasets.convert --dataset NAME --data_dir DIR --output_dir records/NAME
+
+Interrupted, the same command goes on with the shards that were finished; errors leave nothing behind.
+"""
+
 import errno
 import fcntl
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from console.command import Parser, positive
+from console.exits import DONE, guarded
 from datasets import row as rows
 from datasets.raw import matlab
 from datasets.raw.layouts import find_pairs, present_splits
@@ -141,19 +146,12 @@ def _publish(work: Path, output_dir: Path, split: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    # Read by TensorFlow's C++ runtime when the shards are written.
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     options = _parser().parse_args(arguments)
-    try:
-        dataset = rows.load(options.dataset)
-        manifests = convert(dataset, options.data_dir, options.output_dir, options.splits,
-                            num_shards=options.num_shards, workers=options.workers, overwrite=options.overwrite)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    manifests = convert(rows.load(options.dataset), options.data_dir, options.output_dir, options.splits,
+                        num_shards=options.num_shards, workers=options.workers, overwrite=options.overwrite)
     for split, written in manifests.items():
         _report(split, written, options.output_dir)
-    return 0
+    return DONE
 
 
 def _report(split: str, written: dict, output_dir: str) -> None:
@@ -165,8 +163,8 @@ def _report(split: str, written: dict, output_dir: str) -> None:
     print(f'{name} {split}: {count} examples, {len(written["shards"])} shards, {megabytes:.1f} MB in {output_dir}')
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='python -m datasets.convert', description=__doc__.split(':')[0])
+def _parser() -> Parser:
+    parser = Parser('datasets.convert', __doc__)
     parser.add_argument('--dataset', required=True, help=f'{", ".join(rows.names())}, or the path of a .toml row')
     parser.add_argument('--data_dir', required=True, help='the unpacked dataset')
     parser.add_argument('--output_dir', required=True, help='where the shards and manifests go')
@@ -177,14 +175,5 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def positive(text: str) -> int:
-    """An argument type: an integer above 0."""
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
 if __name__ == '__main__':
-    # As an exception, so that worker processes go as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(main())
+    sys.exit(guarded(main))

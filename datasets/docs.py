@@ -1,7 +1,14 @@
-"""Writes docs/datasets.md, the table of the rows: `python -m datasets.docs`."""
+"""Writes docs/datasets.md, the table of the rows.
 
+    python -m datasets.docs
+"""
+
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from console.command import Parser
+from console.exits import DONE, guarded
 from console.files import write_whole
 from datasets import row as rows
 from datasets.row import Dataset
@@ -62,10 +69,12 @@ def _licences() -> str:
     return '\nTerms of use, in short; read them at the source:\n\n' + ''.join(lines)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    Parser('datasets.docs', __doc__).parse_args(arguments)
     write_whole(PAGE, page())
     print(f'wrote {PAGE}')
+    return DONE
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(guarded(main))

@@ -1,4 +1,7 @@
-"""Shows what a dataset holds, raw or as records: `python -m datasets.inspect --help`.
+"""Shows what a dataset holds, raw or as records.
+
+    python -m datasets.inspect --dataset NAME --data_dir DIR --output_dir look
+    python -m datasets.inspect --record_dir records/NAME --output_dir look
 
 For each split: a contact sheet, a sheet of the worst examples, charts of classes and sizes, and a table with class
 weights.
@@ -12,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from console.command import Parser, positive
+from console.exits import DONE, guarded
 from console.files import whole
 from console.progress import Progress
 from datasets import row as rows
 from datasets import verify
-from datasets.convert import positive
 from datasets.look import charts, sheets
 from datasets.look import tally as tallies
 from datasets.look.sources import Raw, Records
@@ -80,16 +84,11 @@ def _picture(source: Raw | Records, names: dict[int, str], position: int, why: s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     options = _parser().parse_args(arguments)
-    try:
-        for split, source in _sources(options):
-            print(inspect(source, split, Path(options.output_dir), num_images=options.num_images, seed=options.seed,
-                          workers=options.workers or os.cpu_count() or 1))
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    for split, source in _sources(options):
+        print(inspect(source, split, Path(options.output_dir), num_images=options.num_images, seed=options.seed,
+                      workers=options.workers or os.cpu_count() or 1))
+    return DONE
 
 
 def _sources(options: argparse.Namespace):
@@ -115,8 +114,8 @@ def _sources(options: argparse.Namespace):
         yield split, make(*one)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='python -m datasets.inspect', description=__doc__.split(':')[0])
+def _parser() -> Parser:
+    parser = Parser('datasets.inspect', __doc__)
     parser.add_argument('--dataset', help=f'{", ".join(rows.names())}, or the path of a .toml row')
     parser.add_argument('--data_dir', help='the unpacked dataset')
     parser.add_argument('--record_dir', help='or what `python -m datasets.convert` wrote')
@@ -129,4 +128,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -1,9 +1,10 @@
-"""Writes a row for your own images and masks, to edit and convert with: `python -m datasets.new --help`.
+"""Writes a row for your own images and masks, to edit and convert with.
+
+    python -m datasets.new FOLDER --output mine.toml
 
 Pairs are made by name. The row says in comments what was guessed.
 """
 
-import argparse
 import os
 import re
 import shlex
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from console.command import Parser, positive
+from console.exits import DONE, guarded
 from console.parallel import ordered_map
 from console.progress import Progress
 from datasets import row as rows
@@ -179,38 +182,34 @@ def _group_of(root: Path, folder: Path) -> Group:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     given = {name: value for name in FOLDERS if (value := getattr(options, name))}
-    try:
-        if bool(given) == bool(options.path):
-            raise ValueError('give a folder PATH, or the folders of images and masks')
-        if given:
-            root, splits, unsure = *given_splits(given), []
-        else:
-            root = Path(options.path)
-            if not root.is_dir():
-                raise ValueError(f'{root} is not a folder')
-            splits, unsure = guess_splits(root)
-        output = Path(options.output or re.sub(r'\W+', '_', os.path.basename(os.path.abspath(root))).lower() + '.toml')
-        if output.suffix != '.toml':
-            raise ValueError(f'{output}: a row is a .toml file')
-        if output.exists() and not options.overwrite:
-            raise ValueError(f'{output} exists: give another --output, or --overwrite')
-        print(new(root, output, splits, unsure, options.workers or os.cpu_count() or 1))
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    if bool(given) == bool(options.path):
+        raise ValueError('give a folder PATH, or the folders of images and masks')
+    if given:
+        root, splits, unsure = *given_splits(given), []
+    else:
+        root = Path(options.path)
+        if not root.is_dir():
+            raise ValueError(f'{root} is not a folder')
+        splits, unsure = guess_splits(root)
+    output = Path(options.output or re.sub(r'\W+', '_', os.path.basename(os.path.abspath(root))).lower() + '.toml')
+    if output.suffix != '.toml':
+        raise ValueError(f'{output}: a row is a .toml file')
+    if output.exists() and not options.overwrite:
+        raise ValueError(f'{output} exists: give another --output, or --overwrite')
+    print(new(root, output, splits, unsure, options.workers or os.cpu_count() or 1))
+    return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='python -m datasets.new', description=__doc__.split(':')[0])
+def _parser() -> Parser:
+    parser = Parser('datasets.new', __doc__)
     parser.add_argument('path', nargs='?', help='the folder that holds images and masks')
     for name in FOLDERS:
         parser.add_argument(f'--{name}', f'--{name.replace("_", "-")}', help='instead of PATH')
     parser.add_argument('--output', help='the row; default: named like the folder, here')
     parser.add_argument('--overwrite', action='store_true', help='replace the row')
-    parser.add_argument('--workers', type=int, help='processes; default one per core')
+    parser.add_argument('--workers', type=positive, help='processes; default one per core')
     return parser
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -1,10 +1,11 @@
-"""Draws the embedded dataset in the Pascal VOC layout: `python -m datasets.synthetic --help`.
+"""Draws the embedded dataset in the Pascal VOC layout.
+
+    python -m datasets.synthetic --output_dir raw
 
 Objects are told apart by outline and texture: every object and background takes its colours at random. Labels are
 palette PNGs with void borders, sizes are odd and vary, and 'ring' is rare. The same seed draws the same bytes.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from console.command import Parser, positive
+from console.exits import DONE, guarded
 from console.files import write_whole
 from console.progress import Progress
 from datasets import row as rows
@@ -140,16 +143,17 @@ OBJECTS = {'disc': disc, 'square': square, 'triangle': triangle, 'stripes': stri
 
 def main(arguments: Sequence[str] | None = None) -> int:
     splits = rows.load('synthetic').splits
-    parser = argparse.ArgumentParser(prog='python -m datasets.synthetic', description=__doc__.split(':')[0])
-    parser.add_argument('--output_dir', required=True)
-    parser.add_argument('--seed', type=int, default=0)
+    parser = Parser('datasets.synthetic', __doc__)
+    parser.add_argument('--output_dir', required=True, help='where ImageSets, JPEGImages and SegmentationClass go')
+    parser.add_argument('--seed', type=int, default=0, help='of what is drawn; default %(default)s')
     for split in splits:
-        parser.add_argument(f'--num_{split}', type=int, default=splits[split].num_images, help='default %(default)s')
+        parser.add_argument(f'--num_{split}', type=positive, default=splits[split].num_images,
+                            help='images; default %(default)s')
     options = parser.parse_args(arguments)
     draw_dataset(options.output_dir, {split: getattr(options, f'num_{split}') for split in splits}, options.seed)
     print(f'synthetic: {", ".join(splits)} in {options.output_dir}')
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -1,22 +1,23 @@
-"""Reads every record of every shard, and lists those that are bad: `python -m datasets.verify --help`.
+"""Reads every record of every shard, and lists those that are bad.
+
+    python -m datasets.verify --record_dir records/NAME
 
 A record is bad when its CRCs, its keys, its encodings, its sizes or its label ids are; a split is bad when it isn't
-what its manifest says.
+what its manifest says. Either is exit status 1, repaired or not.
 """
 
-import argparse
 import hashlib
 import os
 import re
-import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from console.command import Parser, positive
+from console.exits import DONE, FAILED, guarded
 from console.progress import Progress
-from datasets.convert import positive
 from datasets.records import checks, manifest, repair, tfrecord
 from datasets.records.manifest import Pixels
 
@@ -106,30 +107,24 @@ def _differences(report: Report) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     options = _parser().parse_args(arguments)
     record_dir, output_dir = Path(options.record_dir), options.output_dir and Path(options.output_dir)
-    status = 0
-    try:
-        splits = tuple(options.splits) or present_splits(record_dir)
-        if not splits:
-            raise ValueError(f'{record_dir} has no records: write some with `python -m datasets.convert`')
-        for split in splits:
-            report = verify(record_dir, split, options.workers or os.cpu_count() or 1)
-            print(report)
-            if not report.sound:
-                status = 1
-                if options.repair:
-                    print(repair.repair(report, output_dir or record_dir))
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    splits = tuple(options.splits) or present_splits(record_dir)
+    if not splits:
+        raise ValueError(f'{record_dir} has no records: write some with `python -m datasets.convert`')
+    status = DONE
+    for split in splits:
+        report = verify(record_dir, split, options.workers or os.cpu_count() or 1)
+        print(report)
+        if not report.sound:
+            status = FAILED
+            if options.repair:
+                print(repair.repair(report, output_dir or record_dir))
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='python -m datasets.verify', description=__doc__.split(':')[0],
-                                     epilog='Exit status: 0 all is well, 1 something is bad, 2 nothing could be read.')
+def _parser() -> Parser:
+    parser = Parser('datasets.verify', __doc__)
     parser.add_argument('--record_dir', required=True, help='what `python -m datasets.convert` wrote')
     parser.add_argument('--splits', nargs='+', default=(), help='default: every split that record_dir has')
     parser.add_argument('--workers', type=positive, help='processes; default one per core')
@@ -140,6 +135,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == '__main__':
-    # As an exception, so that temporary files go as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from console.choices import choose, refuse_unknown
 
 CATALOG = Path(__file__).parent / 'catalog.toml'
+WEIGHTS = Path(__file__).parent / 'weights'  # where pretrained.fetch puts them
 
 
 @dataclass(frozen=True)

@@ -8,41 +8,34 @@ channels of fc6 and fc7. With `--branches` each branch of DeepLab-v2's pyramid g
 and not a change on restoring, because variables are restored inside the replicas of a distribution strategy.
 """
 
-import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from pretrained import released
-from pretrained.checkpoint import Checkpoint
+from console.command import Parser
+from console.exits import DONE, guarded
 
 SCOPE = 'vgg_16'
 NAME = 'model.ckpt'
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog='python -m pretrained.convert_vgg16', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = Parser('pretrained.convert_vgg16', __doc__)
     parser.add_argument('checkpoint', help='slim\'s vgg_16.ckpt: its path, or catalog:vgg_16')
     parser.add_argument('folder', help='where to write; must not exist')
     parser.add_argument('--kernel_size', type=int, default=3, help='side of fc6: 1 to 7; default 3')
     parser.add_argument('--channels', type=int, default=1024, help='of fc6 and fc7: a divisor of 4096; default 1024')
     parser.add_argument('--branches', type=int, default=1, help='copies of fc6 and fc7, as DeepLab-v2\'s ASPP has them')
-    options = parser.parse_args()
-    try:
-        written = convert(options.checkpoint, Path(options.folder), kernel_size=options.kernel_size,
-                          channels=options.channels, branches=options.branches)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    written = convert(options.checkpoint, Path(options.folder), kernel_size=options.kernel_size,
+                      channels=options.channels, branches=options.branches)
     print(f'{written}: fc6 {options.kernel_size}x{options.kernel_size}, {options.channels} channels'
           + (f', {options.branches} branches' if options.branches > 1 else ''))
-    return 0
+    return DONE
 
 
 def convert(source: str, folder: Path, *, kernel_size: int = 3, channels: int = 1024, branches: int = 1) -> str:
@@ -52,6 +45,8 @@ def convert(source: str, folder: Path, *, kernel_size: int = 3, channels: int = 
     """
     if folder.exists():
         raise ValueError(f'{folder} exists; give a folder that does not')
+    from pretrained import released  # TensorFlow is imported only when the flags are right
+    from pretrained.checkpoint import Checkpoint
     checkpoint = Checkpoint(released.locate(source))
     values = {name: checkpoint.value(name) for name in checkpoint.model_variables()}
     values = reduced(values, checkpoint.prefix, kernel_size, channels, branches)
@@ -94,10 +89,11 @@ def _layer(values, where, name):
 
 
 def _save(values: Mapping[str, np.ndarray], prefix: str) -> None:
+    import tensorflow as tf
     Path(prefix).parent.mkdir()
     tf.raw_ops.SaveV2(prefix=prefix, tensor_names=list(values), shape_and_slices=[''] * len(values),
                       tensors=[tf.constant(value) for value in values.values()])
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -8,7 +8,6 @@ DIR/NAME.json, and whatever comes later has to be the same. A checkpoint that is
 again; one that was changed is left alone, with an error. Without network, put the archive into DIR by hand.
 """
 
-import argparse
 import contextlib
 import datetime
 import fcntl
@@ -21,12 +20,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from console.exits import guarded
+from console.command import Parser
+from console.exits import DONE, guarded
 from console.files import write_whole
 from pretrained import catalog
-from pretrained.catalog import Entry
+from pretrained.catalog import WEIGHTS, Entry
 from pretrained.download import Unreachable, download
-from pretrained.released import WEIGHTS
 from pretrained.unpack import unpack
 
 MAX_BYTES = 2 << 30  # of an archive, and of what is in it; the largest has half a gigabyte
@@ -190,8 +189,7 @@ def _advice(entry: Entry, checkpoint: Path) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog='python -m pretrained.fetch', description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser('pretrained.fetch', __doc__)
     parser.add_argument('names', nargs='*', metavar='NAME', help='checkpoints of the catalog')
     parser.add_argument('--dir', type=Path, default=WEIGHTS, help='where they go; default %(default)s')
     parser.add_argument('--list', action='store_true', help='what there is; * marks what DIR has')
@@ -199,12 +197,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     entries = catalog.load()
     if options.list:
         print(_listing(list(entries.values()), options.dir))
-        return 0
+        return DONE
     if not options.names:
         parser.error('give a NAME, or --list')
     for entry in [catalog.find(name, entries) for name in options.names]:
         print(*_advice(entry, fetch(entry, options.dir)), sep='\n')
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':

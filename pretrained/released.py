@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from pretrained import catalog, restore
+from pretrained.catalog import WEIGHTS
 
 PREFIX = 'catalog:'
-WEIGHTS = Path(__file__).parent / 'weights'
 
 
 def locate(source: str | Path, folder: Path = WEIGHTS) -> str:

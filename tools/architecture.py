@@ -6,12 +6,15 @@ The map is the first sentence of every module's docstring. The pictures are the 
 the ways of one image and of one training step.
 """
 
-import argparse
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from console.command import Parser
+from console.exits import DONE, guarded
+from console.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / 'docs' / 'architecture.md'
@@ -159,16 +162,15 @@ def _save(figure, axes, path: Path) -> None:
     figure.savefig(path, dpi=110, bbox_inches='tight', metadata={'Software': None})
 
 
-def main() -> int:
-    argparse.ArgumentParser(prog='python -m tools.architecture', description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    PAGE.write_text(with_map(PAGE.read_text(encoding='utf8')), encoding='utf8')
+def main(arguments: Sequence[str] | None = None) -> int:
+    Parser('tools.architecture', __doc__).parse_args(arguments)
+    write_whole(PAGE, with_map(PAGE.read_text(encoding='utf8')))
     draw_rooms(PICTURES / 'rooms.png')
     draw_way(IMAGE, PICTURES / 'way_of_an_image.png')
     draw_way(STEP, PICTURES / 'way_of_a_step.png')
     print(f'wrote {PAGE} and three pictures in {PICTURES}')
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(guarded(main))

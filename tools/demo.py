@@ -1,18 +1,20 @@
 """The whole chain on the embedded dataset, with the commands that the README shows: what `make demo` runs.
 
-    python -m tools.demo [--dir demo] [--dataset camvid --raw_dir PATH_TO_THE_UNPACKED_DATASET]
-
     python -m tools.demo [--dir demo] [--dataset camvid --raw_dir UNPACKED_DATASET --images IMAGES]
-checks the SavedModel. Starting it again resumes or repeats what is there.
+
+Draws the dataset, converts it, trains, predicts, exports and evaluates; the export checks the SavedModel. Starting it
+again resumes or repeats what is there. A command that fails ends it, with that command's exit status.
 """
 
-import argparse
 import os
 import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from console.command import Parser
+from console.exits import DONE, guarded
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,7 +37,7 @@ def commands(folder: Path, dataset: str, raw_dir: Path, images: Path) -> list[li
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser('tools.demo', __doc__)
     parser.add_argument('--dir', type=Path, default=Path('demo'), help='where everything goes; default %(default)s')
     parser.add_argument('--dataset', default='synthetic', help='default %(default)s')
     parser.add_argument('--raw_dir', type=Path, help='the unpacked dataset, when it is not the synthetic one')
@@ -54,8 +56,8 @@ def main(arguments=None) -> int:
     for what, where in (('image | truth | prediction', 'pictures'), ('predictions of every image', 'predictions'),
                         ('SavedModel', 'exported'), ('TensorBoard', 'model')):
         print(f'  {what:<28} {"tensorboard --logdir " * (where == "model")}{own.dir / where}')
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from console import exits
 from console.choices import nearest
 from deeplab.command import aliases, version
 from deeplab.recipes import recipe as recipes
@@ -33,7 +34,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that knows the fields of a recipe besides its own flags."""
 
     def __init__(self, description: str, short: Sequence[str] = tuple(SHORT)):
-        super().__init__(description=description, epilog=_field_help(), allow_abbrev=False,
+        super().__init__(description=description, epilog=f'{_field_help()}\n\n{exits.MEANING}', allow_abbrev=False,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
         self.add_argument('--version', action=_Version, nargs=0, help='versions and commit of what runs here')
         fields = recipes.fields()

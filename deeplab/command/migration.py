@@ -1,12 +1,17 @@
-"""Writes docs/coming-from.md from deeplab/command/aliases.toml: `python -m deeplab.command.migration`."""
+"""Writes docs/coming-from.md from deeplab/command/aliases.toml.
 
+    python -m deeplab.command.migration
+"""
+
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from console.command import Parser
+from console.exits import DONE, guarded
 from console.files import write_whole
 from deeplab.command import aliases
 from deeplab.command.aliases import Dialect, Flag, Table
-from deeplab.command.tonandr import KEYS
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'coming-from.md'
 INTRODUCTION = """# Coming from another system
@@ -44,6 +49,7 @@ def _dialect(name: str, dialect: Dialect, table: Table) -> str:
     if flags:
         parts.append('\n' + _table(('flag', 'becomes'), [(f'`--{flag.name}`', _meaning(flag)) for flag in flags]))
     if name == 'tonandr':
+        from deeplab.command.tonandr import KEYS  # whose reader imports TensorFlow
         parts.append('\n' + _table(('key of the JSON', 'becomes'), [(f'`{path}`', f'`--{key.field}`' if key.field
                                                                              else key.says)
                                                                             for path, key in KEYS.items()]))
@@ -75,10 +81,12 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return ''.join(f'| {" | ".join(row)} |\n' for row in (header, ['---'] * len(header), *rows))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    Parser('deeplab.command.migration', __doc__).parse_args(arguments)
     write_whole(PAGE, page(aliases.load()))
     print(f'wrote {PAGE}')
+    return DONE
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(guarded(main))

@@ -3,7 +3,6 @@
     python -m deeplab.reports.curves runs/a runs/b --output curves.png [--tags mean_iou loss learning_rate]
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from console.exits import guarded
+from console.command import Parser
+from console.exits import DONE, guarded
 from console.files import whole
-from deeplab.compat import tf
 
 TAGS = ('mean_iou', 'loss', 'learning_rate')
 Curve = list[tuple[int, float]]
@@ -36,6 +35,7 @@ def curves(folder: Path) -> dict[str, Curve]:
 
 
 def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
+    from deeplab.compat import tf  # only when the flags are right
     try:
         for event in tf.train.summary_iterator(str(path)):
             for value in event.summary.value:
@@ -68,14 +68,14 @@ def draw(model_dirs: Sequence[Path], tags: Sequence[str], output: Path) -> None:
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser('deeplab.reports.curves', __doc__)
     parser.add_argument('model_dirs', nargs='+', type=Path)
     parser.add_argument('--output', type=Path, required=True, help='the PNG to write')
     parser.add_argument('--tags', nargs='+', default=TAGS, help='scalars to draw; default %(default)s')
     own = parser.parse_args(argv)
     draw(own.model_dirs, own.tags, own.output)
     print(own.output)
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':

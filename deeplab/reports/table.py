@@ -6,14 +6,14 @@ With --into, the lines between `<!-- results -->` and `<!-- /results -->` of tha
 the classes, the confusion matrices, why a number is below its paper's, and the rows that nobody measured here.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from console.exits import guarded
+from console.command import Parser
+from console.exits import DONE, guarded
 from console.files import write_whole
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import cells
@@ -60,7 +60,7 @@ def insert(text: str, table: str) -> str:
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser('deeplab.reports.table', __doc__)
     parser.add_argument('folder', nargs='?', type=Path, default=Path('results'))
     parser.add_argument('--into', type=Path, help='a Markdown file with the markers')
     parser.add_argument('--html', type=Path, help='write a page that sorts, to open in a browser')
@@ -73,7 +73,7 @@ def main(argv=None) -> int:
         write_whole(own.into, insert(own.into.read_text(encoding='utf8'), table))
     elif not own.html:
         print(table, end='')
-    return 0
+    return DONE
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from console.exits import Failed
 from datasets.raw.images import MAX_PIXELS
 from deeplab.compat import tf
 from deeplab.predicting.forward import forward_pass
@@ -58,7 +59,7 @@ class Parity:
                 f'{"ok" if self.passed else "FAILED"}')
 
 
-class ParityFailed(RuntimeError):
+class ParityFailed(Failed):
     """The SavedModel doesn't predict what `predict` does; it was removed."""
 
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from console.exits import TrainingFailed
+from console.exits import Failed
 from console.progress import say
 from datasets import input_fn
 from deeplab.compat import tf
@@ -12,7 +12,7 @@ from deeplab.compat import tf
 
 @contextlib.contextmanager
 def listed(*splits: input_fn.RecordIndex) -> Iterator[None]:
-    """Turns the error of a corrupt record into TrainingFailed, which lists all corrupt records of the splits."""
+    """Turns the error of a corrupt record into Failed, which lists all corrupt records of the splits."""
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
@@ -20,7 +20,7 @@ def listed(*splits: input_fn.RecordIndex) -> Iterator[None]:
             try:
                 input_fn.refuse_corrupt(split)
             except ValueError as found:
-                raise TrainingFailed(str(found)) from error
+                raise Failed(str(found)) from error
         raise
 
 

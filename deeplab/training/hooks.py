@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from console.exits import TrainingFailed
+from console.exits import Failed
 from console.progress import duration
 from deeplab import watched
 from deeplab.compat import tf
@@ -64,7 +64,7 @@ class StopEarly(tf.train.SessionRunHook):
 
 
 class StopOnNan(tf.train.SessionRunHook):
-    """Raises TrainingFailed at a non-finite loss, naming the images of that batch; must stand before the saver."""
+    """Raises Failed at a non-finite loss, naming the images of that batch; must stand before the saver."""
 
     def begin(self):
         self._watched = {'loss': tf.get_collection(watched.LOSS), 'files': tf.get_collection(watched.FILENAMES),
@@ -79,7 +79,7 @@ class StopOnNan(tf.train.SessionRunHook):
         if np.all(np.isfinite(seen['loss'])):
             return
         files = [name.decode(errors='replace') for batch in seen['files'] for name in batch]
-        raise TrainingFailed(
+        raise Failed(
             f'the loss is {seen["loss"]} at step {seen["step"]} (learning rate {seen["learning_rate"]:g}); the batch '
             f'was: {", ".join(files)}. No checkpoint of this step was written. Lower schedule.learning_rate, set '
             f'optimizer.clip_norm, or look at these files; starting again resumes from the last checkpoint.')
@@ -150,7 +150,7 @@ class Saver(tf.train.CheckpointSaverHook):
     def _write(self, session, step) -> None:
         bad = [name for name, finite in zip(self._names, session.run(self._finite), strict=True) if not finite]
         if bad:
-            raise TrainingFailed(f'{len(bad)} variables are not finite at step {step}, such as {bad[0]}; no checkpoint '
+            raise Failed(f'{len(bad)} variables are not finite at step {step}, such as {bad[0]}; no checkpoint '
                                  f'was written. Starting again resumes from the last one; lower the learning rate.')
         path = self._get_saver().save(session, self._save_path, global_step=step, write_meta_graph=False)
         _flush(Path(path))

@@ -30,7 +30,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
 
     Raises:
       ValueError: something about recipe, data, checkpoint or model_dir is wrong; nothing was changed.
-      TrainingFailed: the loss or the weights are not finite, or records are corrupt.
+      Failed: the loss or the weights are not finite, or records are corrupt.
     """
     recipe = run.recipe
     train_index = index_split(run, recipe.data.train_split, recipe.data.on_corrupt)

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from console.exits import Failed
 from console.parallel import ordered_map
 
 
@@ -39,3 +40,12 @@ def test_an_error_arrives_at_its_place(workers):
     assert [next(stream) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match='five'):
         next(stream)
+
+
+def end_process(number: int) -> int:
+    os._exit(number)
+
+
+def test_a_killed_worker_is_said():
+    with pytest.raises(Failed, match='a worker process was killed, perhaps for its memory'):
+        list(ordered_map(end_process, [1, 2], 2))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from console.exits import guarded
 from datasets import inspect
 from datasets import row as rows
 from datasets.convert import convert
@@ -131,8 +132,8 @@ def test_problems_are_told_and_the_rest_is_shown(raw, tmp_path, capsys):
 def test_records_without_a_manifest_need_a_dataset(tmp_path, capsys):
     drawn.write_split(tmp_path, 'val', 2)
     arguments = ['--record_dir', str(tmp_path), '--output_dir', str(tmp_path / 'a')]
-    assert inspect.main(arguments) == 1
+    assert guarded(lambda: inspect.main(arguments)) == 2
     assert 'has no manifest of val: give --dataset' in capsys.readouterr().err
     assert inspect.main([*arguments, '--dataset', 'voc2012']) == 0
-    assert inspect.main(['--output_dir', str(tmp_path / 'a')]) == 1
+    assert guarded(lambda: inspect.main(['--output_dir', str(tmp_path / 'a')])) == 2
     assert 'give --record_dir, or --data_dir and --dataset' in capsys.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from console.exits import guarded
 from datasets import row as rows
 from datasets import verify
 from datasets.convert import convert
@@ -140,7 +141,7 @@ def test_repair_keeps_the_old_files(converted, capsys):
     assert index_records(converted, SPLIT, VOC).num_examples == 5
     damaged = shard_of(converted, 0).with_name(tfrecord.shard_name(SPLIT, 0, 2))
     flip(damaged, 0)
-    assert verify.main(['--record_dir', str(converted), '--repair']) == 2
+    assert guarded(lambda: verify.main(['--record_dir', str(converted), '--repair'])) == 2
     assert 'exists, from a repair before' in capsys.readouterr().err
 
 
@@ -150,7 +151,7 @@ def test_repair_into_another_folder(converted, tmp_path, capsys):
     assert verify.main(arguments) == 1
     assert {path.name: path.read_bytes() for path in converted.iterdir()} == before
     assert verify.verify(tmp_path / 'new', SPLIT).names == left
-    assert verify.main(arguments) == 2
+    assert guarded(lambda: verify.main(arguments)) == 2
     assert 'exists: give another --output_dir' in capsys.readouterr().err
 
 
@@ -161,13 +162,13 @@ def test_a_full_disk_leaves_the_damaged_records(converted, monkeypatch, capsys):
     def full(path, num_records):
         raise OSError(28, 'No space left on device', str(path))
     monkeypatch.setattr(manifest, 'write', full)
-    assert verify.main(['--record_dir', str(converted), '--repair']) == 2
+    assert guarded(lambda: verify.main(['--record_dir', str(converted), '--repair'])) == 2
     assert 'No space left on device' in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in converted.iterdir()} == before
 
 
 def test_nothing_to_verify(tmp_path, capsys):
-    assert verify.main(['--record_dir', str(tmp_path)]) == 2
+    assert guarded(lambda: verify.main(['--record_dir', str(tmp_path)])) == 2
     assert f'error: {tmp_path} has no records' in capsys.readouterr().err
 
 

@@ -1,10 +1,10 @@
 """Reducing vgg_16.ckpt: true names, thin shapes."""
 
-import sys
 
 import numpy as np
 import pytest
 
+from console.exits import guarded
 from deeplab.backbones import BACKBONES
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
@@ -98,11 +98,10 @@ def test_what_cannot_be_converted_is_refused(source, tmp_path):
     assert not (tmp_path / 'out').exists() and sorted(p.name for p in tmp_path.iterdir()) == ['other', 'slim']
 
 
-def test_the_command_says_what_it_wrote_or_what_is_wrong(source, tmp_path, monkeypatch, capsys):
-    command = ['convert_vgg16', source[0], str(tmp_path / 'out'), '--channels', '8', '--branches', '4']
-    monkeypatch.setattr(sys, 'argv', command)
-    assert convert_vgg16.main() == 0
+def test_the_command_says_what_it_wrote_or_what_is_wrong(source, tmp_path, capsys):
+    command = [source[0], str(tmp_path / 'out'), '--channels', '8', '--branches', '4']
+    assert convert_vgg16.main(command) == 0
     assert 'out/model.ckpt: fc6 3x3, 8 channels, 4 branches' in capsys.readouterr().out
     assert restore.locate(tmp_path / 'out') == str(tmp_path / 'out' / 'model.ckpt')
-    assert convert_vgg16.main() == 1
+    assert guarded(lambda: convert_vgg16.main(command)) == 2
     assert 'out exists' in capsys.readouterr().err

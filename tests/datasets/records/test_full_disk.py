@@ -17,6 +17,7 @@ UNSHARE = ['unshare', '--user', '--map-root-user', '--mount']
 FILL = """
 import contextlib, io, json, os, subprocess, sys
 from pathlib import Path
+from console.exits import guarded
 from datasets import convert
 
 raw, disk, workers = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -28,8 +29,9 @@ def files():
 def run(num_shards):
     told = io.StringIO()
     with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
-        status = convert.main(['--dataset', 'voc2012', '--data_dir', str(raw), '--output_dir', str(out), '--workers',
-                               workers, '--overwrite', '--num_shards', str(num_shards)])
+        status = guarded(lambda: convert.main([
+            '--dataset', 'voc2012', '--data_dir', str(raw), '--output_dir', str(out), '--overwrite',
+            '--workers', workers, '--num_shards', str(num_shards)]))
     return status, told.getvalue()
 
 if __name__ == '__main__':
@@ -72,7 +74,7 @@ def test_wherever_the_disk_gets_full_the_old_records_stay(tmp_path, disk, worker
     *full, enough = found
     assert len(full) > 5  # in a shard, its journal or the manifest, of the first split and of the second
     for one in full:
-        assert one['status'] == 1 and one['same'], one
+        assert one['status'] == 2 and one['same'], one
         assert re.search(r'^error: .*No space left on device', one['told'], re.MULTILINE), one['told']
         assert str(disk / 'out') in one['told'], one['told']
     assert enough['status'] == 0

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from console.exits import TrainingFailed
+from console.exits import Failed
 from datasets import input_fn
 from datasets.records import tfrecord
 from deeplab.compat import tf
@@ -29,7 +29,7 @@ def test_an_error_in_the_data_lists_the_corrupt_records(tmp_path):
     with pytest.raises(tf.errors.DataLossError), corrupt.listed(*splits):
         raise tf.errors.DataLossError(None, None, 'something else')
     places = [flip(tmp_path, 'train', 0, number) for number in (1, 3)]
-    with pytest.raises(TrainingFailed, match=r'2 corrupt record\(s\)') as failed, corrupt.listed(*splits):
+    with pytest.raises(Failed, match=r'2 corrupt record\(s\)') as failed, corrupt.listed(*splits):
         raise tf.errors.DataLossError(None, None, 'corrupted record')
     assert all(place in str(failed.value) for place in places)
     with pytest.raises(ZeroDivisionError), corrupt.listed(*splits):

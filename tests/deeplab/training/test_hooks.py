@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from console.exits import TrainingFailed
+from console.exits import Failed
 from deeplab import watched
 from deeplab.compat import tf
 from deeplab.training import hooks
@@ -57,13 +57,13 @@ def test_the_console_rewrites_its_line_on_a_terminal(tmp_path):
 
 
 def test_nan_names_step_rate_and_files(tmp_path):
-    with pytest.raises(TrainingFailed, match=r'at step 2 \(learning rate 0.25\); the batch was: a.jpg, b.jpg'):
+    with pytest.raises(Failed, match=r'at step 2 \(learning rate 0.25\); the batch was: a.jpg, b.jpg'):
         train([hooks.StopOnNan()], 4, [1.0, 1.0, float('nan'), 1.0])
 
 
 def test_the_saver_writes_no_weights_that_are_not_finite(tmp_path):
     stop = hooks.StopSignal()
-    with pytest.raises(TrainingFailed, match='weight'):
+    with pytest.raises(Failed, match='weight'):
         train([hooks.Saver(str(tmp_path), 1, 0, stop)], 4, [1.0, 2.0, float('inf'), 1.0])
     latest = tf.train.latest_checkpoint(str(tmp_path))
     assert latest.endswith('model.ckpt-2')
