@@ -27,8 +27,8 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-datasets.txt requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements-datasets.txt --requirement requirements-dev.txt
 	@touch $@
 
 clean:

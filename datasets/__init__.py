@@ -1,1 +1,1 @@
-"""The data: raw datasets, records and the input pipeline."""
+"""The data of deeplab-harness: raw datasets, records and the input pipeline."""

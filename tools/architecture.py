@@ -25,6 +25,7 @@ PACKAGES = ('console', 'datasets', 'pretrained', 'deeplab', 'tools', 'benchmarks
 # The rooms from top to bottom: a module imports from its own line or from lower ones. The first entry that a name is,
 # or begins with, is its place. tests/contracts/test_imports.py holds the code to it.
 ORDER = (
+    ('deeplab.entry_points', 'deeplab.mains'),
     ('train', 'evaluate', 'inference', 'export_model', 'semantic_segmentation', 'tools', 'benchmarks'),
     ('deeplab.trained',),
     ('deeplab.training',),
