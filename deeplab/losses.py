@@ -2,6 +2,7 @@
 
 import math
 
+from console.choices import choose
 from deeplab.compat import tf
 from deeplab.layers import resize
 
@@ -116,13 +117,12 @@ RULES = {
 
 def l2_loss(variables, weight_decay, rule):
     """weight_decay * sum(w^2) / 2 over those of the trainable variables that `rule`, a key of RULES, decays."""
-    if rule not in RULES:
-        raise ValueError(f'weight decay rule {rule!r} is none of {", ".join(RULES)}')
+    decays = choose('loss.weight_decay_rule', rule, RULES)
     if not weight_decay:
         return tf.constant(0.0)
     # `.name`, not `.op.name`: a mirrored variable's op is the replica's and carries its suffix.
     names = [variable.name.split(':')[0] for variable in variables]
-    decayed = set(RULES[rule](names))
+    decayed = set(decays(names))
     if not decayed:
         raise ValueError(f'weight decay rule {rule!r} applies to none of {len(variables)} variables')
     return weight_decay * tf.add_n([tf.nn.l2_loss(variable) for variable, name in zip(variables, names, strict=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from console.choices import choose
 from deeplab.compat import tf
 
 # rule for classes absent from the truth -> which classes the mean counts, given the pixels [C] in the truth and in the
@@ -167,12 +168,11 @@ class Scores(NamedTuple):
 
 def scores(matrix: np.ndarray, absent: str = 'union') -> Scores:
     """Every score of a confusion matrix [C,C]; `absent` is a key of ABSENT_RULES. ValueError if it counts no pixel."""
-    if absent not in ABSENT_RULES:
-        raise ValueError(f'absent-class rule {absent!r} is none of {", ".join(ABSENT_RULES)}')
+    counts = choose('evaluation.absent', absent, ABSENT_RULES)
     if not np.any(matrix):
         raise ValueError('the confusion matrix is empty: every label that was evaluated is the ignore label')
     intersection, truth = np.diagonal(matrix).astype(np.float64), matrix.sum(1, dtype=np.float64)
     union = truth + matrix.sum(0, dtype=np.float64) - intersection
-    pixels = Counts(intersection, truth, union, ABSENT_RULES[absent](truth, union))
+    pixels = Counts(intersection, truth, union, counts(truth, union))
     return Scores({name: float(metric(pixels)) for name, (_, metric) in METRICS.items()},
                   tuple(np.where(pixels.counted, pixels.iou, np.nan).tolist()))

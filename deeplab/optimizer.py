@@ -3,6 +3,7 @@
 import math
 import re
 
+from console.choices import choose
 from deeplab.compat import tf
 from deeplab.recipes.schema import Optimizer, Schedule
 
@@ -53,8 +54,7 @@ def learning_rate(schedule: Schedule, step: tf.Tensor, max_steps: int) -> tf.Ten
     """
     if schedule.unit != 'steps':
         raise ValueError(f'the schedule counts in {schedule.unit}; deeplab.recipes.epochs.in_steps makes steps of it')
-    if schedule.policy not in SCHEDULES:
-        raise ValueError(f'schedule.policy {schedule.policy!r} is none of {", ".join(SCHEDULES)}')
+    policy = choose('schedule.policy', schedule.policy, SCHEDULES)
     before = schedule.slow_start_steps + schedule.warmup_steps
     decay_steps = schedule.decay_steps or max_steps - schedule.start_step - before
     if decay_steps <= 0:
@@ -62,7 +62,7 @@ def learning_rate(schedule: Schedule, step: tf.Tensor, max_steps: int) -> tf.Ten
                          f'slow_start_steps {schedule.slow_start_steps} and warmup_steps {schedule.warmup_steps}')
     # Near the end of poly, 1 - step / decay_steps has only a few digits left in float32.
     step = tf.maximum(tf.cast(step, tf.float64) - schedule.start_step, 0)
-    rate = SCHEDULES[schedule.policy](schedule, tf.maximum(step - before, 0), decay_steps)
+    rate = policy(schedule, tf.maximum(step - before, 0), decay_steps)
     if schedule.warmup_steps:
         rate *= tf.clip_by_value((step - schedule.slow_start_steps) / schedule.warmup_steps, 0, 1)
     if schedule.slow_start_steps:
@@ -83,9 +83,7 @@ OPTIMIZERS = {
 
 def make_optimizer(options: Optimizer, learning_rate) -> tf.train.Optimizer:
     """The optimizer of that name, a key of OPTIMIZERS; each takes of the options what it has."""
-    if options.name not in OPTIMIZERS:
-        raise ValueError(f'optimizer {options.name!r} is none of {", ".join(OPTIMIZERS)}')
-    return OPTIMIZERS[options.name](learning_rate, options)
+    return choose('optimizer.name', options.name, OPTIMIZERS)(learning_rate, options)
 
 
 # Parts of the names of the variables that official DeepLab trains faster and leaves out of a new head.

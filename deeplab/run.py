@@ -5,22 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from console.choices import nearest
+from console.choices import choose, nearest
 from datasets import row as rows
 from datasets.input_fn import Augmentation
 from datasets.row import Dataset
-from deeplab import losses, metrics, optimizer
 from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
-from deeplab.recipes import epochs, protocol
+from deeplab.recipes import protocol
 from deeplab.recipes.recipe import Recipe
-
-PRECISIONS = ('float32', 'bfloat16', 'float16')
-DATA_FORMATS = ('auto', 'channels_last', 'channels_first')
-MERGE_METHODS = ('max', 'avg')
-CLASS_WEIGHTS = ('none', 'enet', 'median_frequency')
-STATUSES = ('built', 'ported', 'reproduced')
-BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 
 @dataclass(frozen=True)
@@ -54,42 +46,25 @@ class Run:
 
 
 def resolve(recipe: Recipe) -> Run:
-    """Looks every name up and checks every choice, so that nothing unknown reaches the graph.
+    """Looks names up and checks what single fields don't tell, so that nothing impossible reaches the graph.
 
     Raises:
       ValueError: names the field, its value and the choices.
     """
     model = recipe.model
-    backbone = _choose('model.backbone', model.backbone, BACKBONES)
-    net = _choose('model.net', model.net, NETS)
+    backbone = choose('model.backbone', model.backbone, BACKBONES)
+    net = choose('model.net', model.net, NETS)
     _check_options('model.options', model.options, net.build)
     _check_options('model.backbone_options', model.backbone_options, backbone.build)
     _check_fit(recipe, net, backbone)
-    _choose('status', recipe.status, dict.fromkeys(STATUSES))
-    _choose('train.precision', recipe.train.precision, dict.fromkeys(PRECISIONS))
-    _choose('train.data_format', recipe.train.data_format, dict.fromkeys(DATA_FORMATS))
     if recipe.train.accumulate_steps < 1:
         raise ValueError(f'train.accumulate_steps = {recipe.train.accumulate_steps}; a step has at least 1 batch')
-    _choose('batch_norm.mode', recipe.batch_norm.mode, dict.fromkeys(BATCH_NORM_MODES))
-    _choose('optimizer.name', recipe.optimizer.name, optimizer.OPTIMIZERS)
-    _choose('schedule.policy', recipe.schedule.policy, optimizer.SCHEDULES)
-    _choose('schedule.unit', recipe.schedule.unit, dict.fromkeys(epochs.UNITS))
-    _choose('loss.weight_decay_rule', recipe.loss.weight_decay_rule, losses.RULES)
-    _choose('model.merge_method', model.merge_method, dict.fromkeys(MERGE_METHODS))
     _check_scales('model.image_pyramid', model.image_pyramid)
     _check_scales('evaluation.scales', recipe.evaluation.scales or (0.0,))
     protocol.check(recipe.evaluation)
-    _choose('loss.class_weights', recipe.loss.class_weights, dict.fromkeys(CLASS_WEIGHTS))
-    _choose('evaluation.absent', recipe.evaluation.absent, metrics.ABSENT_RULES)
     dataset = rows.load(recipe.data.dataset)
     _check_label_weights(recipe, dataset)
     return Run(recipe, dataset, backbone.with_options(model.backbone_options), net, dict(model.options))
-
-
-def _choose(path: str, name: str, choices: Mapping[str, Any]) -> Any:
-    if name not in choices:
-        raise ValueError(f'{path} = {name!r} is unknown; {nearest(name, choices)}')
-    return choices[name]
 
 
 def _check_options(path: str, options: Mapping[str, Any], function: Callable) -> None:

@@ -5,7 +5,10 @@ DeepLab, call things; an unknown flag is answered with the nearest names.
 """
 
 import argparse
+import dataclasses
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,9 +42,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument('--version', action=_Version, nargs=0, help='versions and commit of what runs here')
         fields = recipes.fields()
         for flag in short:
-            doc = fields[SHORT[flag]].metadata['doc']
             self.add_argument(f'--{flag}', dest=SHORT[flag], metavar='X', default=argparse.SUPPRESS,
-                              help=f'{doc} ({SHORT[flag]})')
+                              help=f'{_meaning(fields[SHORT[flag]])} ({SHORT[flag]})')
 
     def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, dict[str, Any]]:
         """The main's own flags, and the overrides of recipe fields by path; see `choose_recipe`.
@@ -117,11 +119,30 @@ def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _field_help() -> str:
-    lines = ['fields of a recipe, each a flag --section.field VALUE (default, meaning):']
+    """Each field's flag with its default, and below it the meaning, as wide as the terminal."""
+    width = shutil.get_terminal_size().columns - 2  # as argparse does
+    lines = ['fields of a recipe, each a flag --section.field VALUE (here with its default):']
     for path, field in recipes.fields().items():
-        default = recipes.get(Recipe(), path)
-        lines.append(f'  --{path:<34} {str(default):<14} {field.metadata["doc"]}')
+        lines.append(f'  --{path} {_written(recipes.get(Recipe(), path))}'.rstrip())
+        lines += textwrap.wrap(_meaning(field), max(width, 40), initial_indent=' ' * 8, subsequent_indent=' ' * 8,
+                               break_long_words=False, break_on_hyphens=False)
     return '\n'.join(lines)
+
+
+def _written(value: Any) -> str:
+    """A value as a command line takes it."""
+    if isinstance(value, tuple):
+        return ','.join(map(str, value))
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return '' if value == {} else str(value)
+
+
+def _meaning(field: dataclasses.Field) -> str:
+    """What a field says, and its choices with theirs."""
+    choices = field.metadata['choices'] or {}
+    named = [f'{choice or "empty"} ({meaning})' if meaning else choice for choice, meaning in choices.items()]
+    return ': '.join([field.metadata['doc'], *([' | '.join(named)] if named else [])])
 
 
 def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any]) -> Recipe:

@@ -15,7 +15,7 @@ from deeplab.layers.scope import model_scope
 from deeplab.nets import Outputs
 from deeplab.run import Run
 
-MERGES = {'max': tf.reduce_max, 'avg': tf.reduce_mean}  # keys: run.MERGE_METHODS
+MERGES = {'max': tf.reduce_max, 'avg': tf.reduce_mean}
 LOGIT_STRIDES = (1, 2, 4, 8, 16, 32, 64)
 
 

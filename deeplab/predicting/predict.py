@@ -30,7 +30,7 @@ from deeplab.predicting.forward import ForwardPass, scaled
 from deeplab.recipes.protocol import crf_parameters
 from deeplab.recipes.schema import Evaluation
 
-FUSIONS = {'mean': tf.add, 'max': tf.maximum}  # keys: protocol.CHOICES['fusion']
+FUSIONS = {'mean': tf.add, 'max': tf.maximum}
 
 
 class Prediction(NamedTuple):

@@ -25,7 +25,7 @@ def gaussian(length: int) -> np.ndarray:
     return np.exp(-distance ** 2 / (2 * (GAUSSIAN_SIGMA * length) ** 2)).astype(np.float32)
 
 
-WEIGHTINGS = {'uniform': uniform, 'gaussian': gaussian}  # keys: protocol.CHOICES['tile_weighting']
+WEIGHTINGS = {'uniform': uniform, 'gaussian': gaussian}
 
 
 def blend(images: tf.Tensor, score: Callable[[tf.Tensor], tf.Tensor], channels: int, *, size: Sequence[int],

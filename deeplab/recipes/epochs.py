@@ -8,7 +8,6 @@ import math
 
 from deeplab.recipes.schema import Recipe
 
-UNITS = ('steps', 'epochs')
 COUNTED = ('decay_steps', 'step_size', 'slow_start_steps', 'warmup_steps', 'start_step')
 
 

@@ -4,11 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from console.choices import nearest
+from console.choices import choose, nearest
 from deeplab.recipes.schema import Evaluation
-
-CHOICES = {'fusion': ('mean', 'max'), 'tile_weighting': ('uniform', 'gaussian'), 'resolution': ('original', 'resized'),
-           'trimap_around': ('void', 'edges')}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +30,7 @@ CRFS = {
 
 
 def check(evaluation: Evaluation) -> None:
-    """ValueError for values that name nothing, and for options that exclude each other."""
-    for name, choices in CHOICES.items():
-        value = getattr(evaluation, name)
-        if value not in choices:
-            raise ValueError(f'evaluation.{name} = {value!r} is unknown; {nearest(value, choices)}')
+    """ValueError for values out of their range, and for options that exclude each other."""
     _check_tiles(evaluation)
     crf_parameters(evaluation)
     if (evaluation.max_resize or evaluation.resize_factor) and not evaluation.min_resize:
@@ -76,8 +69,7 @@ def crf_parameters(evaluation: Evaluation) -> Crf | None:
             raise ValueError(f'evaluation.crf_options change a set of parameters: name one as evaluation.crf; '
                              f'{nearest("", CRFS)}')
         return None
-    if evaluation.crf not in CRFS:
-        raise ValueError(f'evaluation.crf = {evaluation.crf!r} is unknown; {nearest(evaluation.crf, CRFS)}')
+    usual = choose('evaluation.crf', evaluation.crf, CRFS)
     known = [field.name for field in dataclasses.fields(Crf)]
     for name, value in options.items():
         if name not in known:
@@ -85,7 +77,7 @@ def crf_parameters(evaluation: Evaluation) -> Crf | None:
         if type(value) not in ((int,) if name == 'iterations' else (int, float)) or value <= 0:
             raise ValueError(f'evaluation.crf_options.{name} = {value!r}: give a number above 0, of iterations a whole '
                              f'one')
-    return dataclasses.replace(CRFS[evaluation.crf], **options)
+    return dataclasses.replace(usual, **options)
 
 
 def scored_resized(evaluation: Evaluation) -> bool:

@@ -1,8 +1,8 @@
 """A recipe: everything that decides a number, as data. Imports no TensorFlow.
 
 A published row is a table in a TOML file beside this one; its fields are the dataclasses of `schema`. Any field can be
-overridden by its path (`train.max_steps`), every value is checked against the field's type, and an unknown path is
-answered with the nearest names.
+overridden by its path (`train.max_steps`), every value is checked against the field's type and choices, and an unknown
+path or choice is answered with the nearest names.
 """
 
 import dataclasses
@@ -66,6 +66,8 @@ def _replace(recipe: Recipe, path: str, value: Any) -> Recipe:
         return _replace(recipe, entry, get(recipe, entry) | {path.removeprefix(entry + '.'): _parse(value)})
     refuse_unknown('recipe field', [path], known, '`python train.py --help` shows all')
     value = _coerce(known[path].type, value, path)
+    if choices := known[path].metadata['choices']:
+        choose(path, value, list(choices))
     if value and path in INSTEAD_OF:
         recipe = _replace(recipe, INSTEAD_OF[path], 0)
     section, _, name = path.rpartition('.')

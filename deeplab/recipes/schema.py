@@ -1,16 +1,21 @@
-"""The fields of a recipe: names, types, defaults and meanings. Nothing else.
+"""The fields of a recipe: names, types, defaults, choices and meanings. Nothing else.
 
-`train.py --help` is generated from here; `deeplab.recipes.recipe` loads, overrides and dumps.
+`train.py --help` is generated from here; `deeplab.recipes.recipe` loads, overrides, checks and dumps. What a choice
+does stands in a table of the module that does it, whose keys are these choices (tests/contracts/test_choices.py).
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
-def _option(default: Any, doc: str, *, free: bool = False) -> Any:
-    """A field with its meaning; `free` ones may change when a run is resumed, because the weights don't need them."""
-    metadata = {'doc': doc, 'free': free}
+def _option(default: Any, doc: str, *, free: bool = False, choices: Mapping[str, str] | None = None) -> Any:
+    """A field with its meaning, and with that of each of its values where there are only a few.
+
+    `free` ones may change when a run is resumed, because the weights don't need them.
+    """
+    metadata = {'doc': doc, 'free': free, 'choices': choices}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -22,8 +27,8 @@ class Data:
     data_dir: str = _option('', 'folder of the TFRecords that datasets.convert wrote', free=True)
     train_split: str = _option('train', 'split to train on')
     eval_split: str = _option('val', 'split to evaluate on', free=True)
-    on_corrupt: str = _option('stop', 'stop | skip, at training records that are corrupt: end with a list of them, or '
-                              'let the next good one stand for each', free=True)
+    on_corrupt: str = _option('stop', 'at training records that are corrupt', free=True, choices={
+        'stop': 'end with a list of them', 'skip': 'let the next good one stand for each'})
     limit: int = _option(0, 'use only the first so many images of each split; 0: all')
     crop_size: tuple[int, ...] = _option((513, 513), 'training crop: height, width')
     min_scale: float = _option(0.5, 'smallest random scale')
@@ -50,7 +55,7 @@ class Model:
     backbone_options: dict = _option({}, 'keyword arguments of the backbone, such as depth_multiplier')
     options: dict = _option({}, 'keyword arguments of the net, such as atrous_rates')
     image_pyramid: tuple[float, ...] = _option((), 'scales of the image that the net sees, logits merged; empty: off')
-    merge_method: str = _option('max', "max | avg, of the scales' logits")
+    merge_method: str = _option('max', 'how those are merged', choices={'max': 'largest logit', 'avg': 'mean logit'})
 
 
 @dataclass(frozen=True)
@@ -65,16 +70,22 @@ SMALLEST_BATCH_NORM_BATCH = 12
 
 @dataclass(frozen=True)
 class BatchNorm:
-    mode: str = _option('train', 'train | freeze_statistics (gamma and beta still learn) | freeze')
+    mode: str = _option('train', 'what training does with it', choices={
+        'train': 'statistics of the batch; the moving averages follow', 'freeze_statistics': 'the moving averages stay '
+        'and are used, gamma and beta learn', 'freeze': 'gamma and beta stay too'})
     decay: float | None = _option(None, "decay of the moving averages; unset: the backbone's and the head's own")
 
 
 @dataclass(frozen=True)
 class Loss:
     weight_decay: float = _option(4e-5, 'L2: this times sum(w^2)/2')
-    weight_decay_rule: str = _option('conv_weights', 'conv_weights | all_kernels | all_trainable')
+    weight_decay_rule: str = _option('conv_weights', 'what it decays', choices={
+        'conv_weights': 'kernels, but depthwise ones of NAS backbones only', 'all_kernels': 'every kernel',
+        'all_trainable': 'biases, gamma and beta too'})
     label_weights: tuple[float, ...] = _option((), 'a weight per class; empty: all 1')
-    class_weights: str = _option('none', 'none | enet | median_frequency: label_weights from the training split')
+    class_weights: str = _option('none', 'label_weights from the class pixels of the training split', choices={
+        'none': 'as they are given', 'enet': '1 / ln(1.02 + share)',
+        'median_frequency': 'median of all frequencies over its own'})
     top_k_percent: float = _option(1.0, 'share of the hardest pixels that the loss keeps')
     top_k_ramp_steps: int = _option(0, 'steps over which that share falls from 1 to its value')
     bootstrap_threshold: float = _option(0.0, 'only pixels whose class is less probable than this count; 0 is off')
@@ -85,7 +96,8 @@ class Loss:
 
 @dataclass(frozen=True)
 class Optimizer:
-    name: str = _option('momentum', 'momentum | adam | rmsprop | sgd')
+    name: str = _option('momentum', 'which optimizer', choices={
+        'momentum': '', 'adam': '', 'rmsprop': '', 'sgd': ''})
     momentum: float = _option(0.9, 'momentum, also of rmsprop')
     epsilon: float = _option(1e-8, 'epsilon of adam and rmsprop')
     beta1: float = _option(0.9, 'decay of the first moment, of adam')
@@ -99,8 +111,12 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    policy: str = _option('poly', 'poly | step | exponential | piecewise | cosine | constant')
-    unit: str = _option('steps', 'steps | epochs: what the fields named after steps, and boundaries, are counted in')
+    policy: str = _option('poly', 'how the learning rate falls', choices={
+        'poly': '(1 - step / decay_steps) ^ power', 'step': 'times decay_factor every step_size steps',
+        'exponential': 'the same without the steps', 'piecewise': 'values between boundaries',
+        'cosine': 'half a wave over decay_steps', 'constant': ''})
+    unit: str = _option('steps', 'what the fields named after steps, and boundaries, are counted in',
+                        choices={'steps': '', 'epochs': ''})
     learning_rate: float = _option(0.007, 'base learning rate')
     end_learning_rate: float = _option(0.0, 'learning rate after the last step (poly, cosine)')
     power: float = _option(0.9, 'power of poly')
@@ -122,9 +138,10 @@ class Train:
     max_steps: int = _option(30000, 'the run ends at this global step')
     epochs: float = _option(0.0, 'or after so many passes over the split; setting one of the two clears the other')
     seed: int = _option(0, 'decides initial values, data order, augmentation and dropout')
-    precision: str = _option('float32', 'float32 | bfloat16 | float16 (GPUs)')
-    data_format: str = _option('auto', 'auto | channels_last | channels_first, of the convolutions on GPUs: '
-                               'see deeplab.training.devices.session_config')
+    precision: str = _option('float32', 'what convolutions compute in; variables stay float32', choices={
+        'float32': '', 'bfloat16': '', 'float16': 'GPUs only'})
+    data_format: str = _option('auto', 'layout on GPUs: see deeplab.training.devices.session_config', choices={
+        'auto': "TensorFlow's choice", 'channels_last': '', 'channels_first': ''})
     recompute: bool = _option(False, "forget a block's insides and compute them again for its gradient: less memory")
     deterministic: bool = _option(True, 'deterministic kernels: a resumed run repeats the uninterrupted one')
     save_steps: int = _option(1000, 'write a checkpoint every so many steps; 0 is off', free=True)
@@ -146,21 +163,27 @@ class Evaluation:
     resize_factor: int = _option(0, 'and both sides a multiple of this plus one; 0 is off', free=True)
     scales: tuple[float, ...] = _option((1.0,), 'scales whose predictions are merged', free=True)
     flip: bool = _option(False, 'merge with the mirrored image', free=True)
-    fusion: str = _option('mean', 'mean of the probabilities | max of the logits, of scales and mirrored', free=True)
+    fusion: str = _option('mean', 'how scales and mirrored are merged', free=True, choices={
+        'mean': 'mean of the probabilities', 'max': 'largest logit'})
     tile_size: tuple[int, ...] = _option((), 'sliding window: height, width; empty: whole images', free=True)
     tile_overlap: float = _option(1 / 3, 'share of a tile that the next one covers again', free=True)
-    tile_weighting: str = _option('uniform', 'uniform | gaussian, of the pixels of overlapping tiles', free=True)
+    tile_weighting: str = _option('uniform', 'of the pixels of overlapping tiles', free=True, choices={
+        'uniform': 'all alike', 'gaussian': 'less towards the borders'})
     tile_limit: int = _option(0, 'tiles only above so many pixels; 0: always', free=True)
-    crf: str = _option('', 'dense CRF: deeplabv1_largefov | deeplabv2_vgg16 | deeplabv2_resnet101; empty: off',
-                       free=True)
+    crf: str = _option('', 'dense CRF, with the parameters of a published model', free=True, choices={
+        '': 'off', 'deeplabv1_largefov': '', 'deeplabv2_vgg16': '', 'deeplabv2_resnet101': ''})
     crf_options: dict = _option({}, 'parameters in place of those, such as bilateral_xy', free=True)
     upsample_logits: bool = _option(True, 'false, with one view: classes enlarged as nearest', free=True)
     official_compat: bool = _option(False, "official eval.py's oddities: see deeplab.predicting.predict", free=True)
-    absent: str = _option('union', 'classes absent from the truth: union | ground_truth | zero', free=True)
-    resolution: str = _option('original', 'original | resized: the size that is scored after min_resize', free=True)
+    absent: str = _option('union', 'which classes the mean IoU counts', free=True, choices={
+        'union': 'those in truth or prediction', 'ground_truth': 'those in the truth',
+        'zero': 'all, with 0 for one that is nowhere'})
+    resolution: str = _option('original', 'the size that is scored after min_resize', free=True, choices={
+        'original': '', 'resized': ''})
     limit: int = _option(0, 'evaluate the first so many images only; 0: all', free=True)
     trimap: tuple[int, ...] = _option((), 'widths of bands in pixels to score by themselves', free=True)
-    trimap_around: str = _option('void', 'void | edges of classes: what the bands surround', free=True)
+    trimap_around: str = _option('void', 'what the bands surround', free=True, choices={
+        'void': 'ignored pixels', 'edges': 'edges between labels'})
 
 
 @dataclass(frozen=True)
@@ -179,8 +202,9 @@ class Recipe:
     name: str = _option('custom', 'its name', free=True)
     title: str = _option('', 'one line for tables', free=True)
     citation: str = _option('', 'paper or repository', free=True)
-    status: str = _option('built', 'what was shown here: built | ported (released weights, reference output) | '
-                          'reproduced (trained here, inside the tolerance)', free=True)
+    status: str = _option('built', 'what was shown here', free=True, choices={
+        'built': 'tests pass', 'ported': 'released weights give the reference output',
+        'reproduced': 'trained here, inside the tolerance'})
     data: Data = Data()
     model: Model = Model()
     init: Init = Init()

@@ -108,7 +108,7 @@ def test_a_batch_of_ignored_pixels_scores_zero_in_the_graph():
 def test_scores_of_nothing_and_an_unknown_rule_are_refused():
     with pytest.raises(ValueError, match='every label that was evaluated is the ignore label'):
         metrics.scores(np.zeros((CLASSES, CLASSES), np.int64))
-    with pytest.raises(ValueError, match="'skip' is none of union, ground_truth, zero"):
+    with pytest.raises(ValueError, match="'skip' is unknown; choices: union, ground_truth, zero"):
         metrics.scores(np.eye(CLASSES, dtype=np.int64), 'skip')
 
 

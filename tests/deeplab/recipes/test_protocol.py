@@ -45,7 +45,7 @@ IGNORE = 255
 ])
 def test_what_is_not_a_protocol_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        run.resolve(dataclasses.replace(Recipe(), evaluation=Evaluation(**changes)))
+        run.resolve(recipes.override(Recipe(), {f'evaluation.{name}': value for name, value in changes.items()}))
 
 
 EVERYTHING = {

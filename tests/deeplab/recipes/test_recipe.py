@@ -40,6 +40,7 @@ def test_override_sets_one_entry_of_a_dictionary_field():
     ('train.max_steps', 1.5, 'is not a int'),
     ('data.flip', 1, 'is not a bool'),
     ('data.crop_size', '3,x', 'data.crop_size'),
+    ('optimizer.name', 'adm', "optimizer.name = 'adm' is unknown; did you mean adam?"),
 ])
 def test_override_names_path_value_and_choices(path, value, message):
     with pytest.raises(ValueError, match=message):
@@ -81,6 +82,15 @@ def test_other_names_with_a_number_stay(name, capsys):
     assert recipe.current_name(name) == name and not capsys.readouterr().err
     with pytest.raises(ValueError, match='is unknown'):
         recipe.load(name)
+
+
+def test_a_file_with_an_unknown_choice_is_named(tmp_path):
+    (tmp_path / 'x.toml').write_text('[rows.a]\nschedule.policy = "polly"\n')
+    with pytest.raises(ValueError, match=r"x\.toml: schedule.policy = 'polly' is unknown; did you mean poly?"):
+        recipe.table(tmp_path)
+    (tmp_path / 'recipe.json').write_text('{"train": {"precision": "float64"}}')
+    with pytest.raises(ValueError, match=r"recipe\.json: train.precision = 'float64' is unknown; did you mean float"):
+        recipe.read_json(tmp_path / 'recipe.json')
 
 
 def test_a_file_with_an_unknown_table_is_named(tmp_path):
