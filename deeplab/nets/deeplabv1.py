@@ -1,6 +1,7 @@
 """DeepLab-v1's LargeFOV (Chen et al., 2015, arXiv:1412.7062, section 3.1): VGG16 with a reduced, dilated fc6."""
 
 from deeplab.compat import slim, tf
+from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import biases, conv2d, dropout
 from deeplab.layers.resize import resize_bilinear, spatial_size
 from deeplab.nets.net import Outputs
@@ -24,7 +25,7 @@ def deeplabv1(images, num_classes, backbone, *, training, output_stride, fc6_ker
     features = backbone.build(images, output_stride)
     net = fully_connected(features.output, fc_channels, backbone, kernel_size=fc6_kernel_size,
                           rate=rate_at(fc6_rate, output_stride), dropout_rate=dropout_rate, training=training)
-    logits = _classify(net, num_classes, 'semantic')
+    logits = classifier(net, num_classes, scope='logits/semantic')
     if not multi_scale:
         return Outputs(logits, {})
     if lacking := sorted(POOLS.keys() - backbone.taps):
@@ -35,7 +36,8 @@ def deeplabv1(images, num_classes, backbone, *, training, output_stride, fc6_ker
                *((name, nominal, features.taps[nominal]) for nominal, name in POOLS.items())]
     for name, nominal, source in sources:
         stride = output_stride // min(nominal, output_stride) if training else 1
-        scores.append(_classify(_branch(source, name, stride, dropout_rate, training), num_classes, name))
+        branch = _branch(source, name, stride, dropout_rate, training)
+        scores.append(classifier(branch, num_classes, scope=f'logits/{name}'))
     return Outputs(tf.add_n([resize_bilinear(each, size) for each in scores]), {})
 
 
@@ -52,9 +54,3 @@ def _branch(source, name, stride, dropout_rate, training):
         net = dropout(net, dropout_rate, training=training, scope='dropout1')
         net = conv2d(net, BRANCH_CHANNELS, 1, scope='conv2')
         return dropout(net, dropout_rate, training=training, scope='dropout2')
-
-
-def _classify(net, num_classes, name):
-    logits = conv2d(net, num_classes, 1, scope=f'logits/{name}', normalizer=biases, activation=None,
-                    initializer=tf.truncated_normal_initializer(stddev=0.01))
-    return tf.cast(logits, tf.float32)

@@ -4,7 +4,7 @@ Its three scales with maxima of the scores are `model.image_pyramid` and `model.
 """
 
 from deeplab.compat import tf
-from deeplab.layers.conv import biases, conv2d
+from deeplab.layers.classifier import classifier, small_normal
 from deeplab.nets.net import Outputs
 from deeplab.nets.parts.fully_connected import fully_connected, rate_at
 
@@ -31,6 +31,6 @@ def deeplabv2(images, num_classes, backbone, *, training, output_stride, atrous_
         else:
             # The released nets draw with 0.01 here too; with 4 x 9 x 2048 inputs the loss starts far above ln C then.
             kernel_size, spread = 3, 1e-4
-        scores.append(conv2d(net, num_classes, kernel_size, scope=last, rate=rate, normalizer=biases, activation=None,
-                             initializer=tf.truncated_normal_initializer(stddev=spread)))
-    return Outputs(tf.cast(tf.add_n(scores), tf.float32), {})
+        scores.append(classifier(net, num_classes, scope=last, kernel_size=kernel_size, rate=rate,
+                                 initializer=small_normal(spread)))
+    return Outputs(tf.add_n(scores), {})

@@ -7,6 +7,7 @@ concatenate.
 
 from console.choices import choose
 from deeplab.compat import slim, tf
+from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, biases, conv2d
 from deeplab.layers.resize import resize_bilinear, spatial_size
 from deeplab.layers.squeeze import squeeze_excite
@@ -58,9 +59,7 @@ def dense(images, num_classes, backbone, *, training, output_stride, aggregation
 def _logits(features, num_classes, scope):
     # dongzhuoyao has dilation 6, which means nothing to a 1x1 kernel. By its fan-in: another backbone's features may be
     # many and large, and the loss starts at ln C all the same.
-    logits = conv2d(features, num_classes, 1, scope=scope, normalizer=biases, activation=None,
-                    initializer=slim.variance_scaling_initializer(factor=1e-3))
-    return tf.cast(logits, tf.float32)
+    return classifier(features, num_classes, scope=scope, initializer=slim.variance_scaling_initializer(factor=1e-3))
 
 
 def _activated(inputs, scope):

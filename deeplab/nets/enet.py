@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from deeplab.compat import slim, tf
+from deeplab.layers.classifier import classifier, small_normal
 from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout, prelu
 from deeplab.layers.pool import max_pool_with_indices, unpool
 from deeplab.layers.resize import spatial_size
@@ -46,25 +47,16 @@ def enet(images, num_classes, backbone, *, training, output_stride, encoder_only
             net = _stage(net, STAGE_2, 2, activation=prelu, **late)
             net = _stage(net, STAGE_3, 3, activation=prelu, **late)
         if encoder_only:
-            return Outputs(_logits(net, num_classes), {})
+            return Outputs(classifier(net, num_classes, scope='encoder_logits'), {})
         # The released decoder has ReLU where the encoder has PReLU.
         with tf.variable_scope('decoder'):
             net = _upsample(net, 64, second, stage_1, scope='bottleneck4_0', **late)
             net = _stage(net, STAGE_4, 4, activation=_relu, **late)
             net = _upsample(net, 16, first, initial, scope='bottleneck5_0', **late)
             net = _stage(net, STAGE_5, 5, activation=_relu, **late)
-        logits = conv2d_transpose(net, num_classes, 2, scope='logits', initializer=_small(), normalizer=biases,
+        logits = conv2d_transpose(net, num_classes, 2, scope='logits', initializer=small_normal(), normalizer=biases,
                                   activation=None, size=spatial_size(images))
-    return Outputs(tf.cast(logits, tf.float32), {})
-
-
-def _small():
-    return tf.truncated_normal_initializer(stddev=0.01)
-
-
-def _logits(net, num_classes):
-    net = conv2d(net, num_classes, 1, scope='encoder_logits', initializer=_small(), normalizer=biases, activation=None)
-    return tf.cast(net, tf.float32)
+    return Outputs(logits, {})
 
 
 def _relu(inputs, *, scope):

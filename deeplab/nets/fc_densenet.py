@@ -1,7 +1,8 @@
 """FC-DenseNet, the "one hundred layers tiramisu" (Jégou et al., 2017, arXiv:1611.09326), tables 1 and 2."""
 
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout
+from deeplab.layers.classifier import classifier
+from deeplab.layers.conv import batch_norm, conv2d, conv2d_transpose, dropout
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.net import Outputs
 
@@ -38,9 +39,7 @@ def fc_densenet(images, num_classes, backbone, *, training, output_stride, layer
                 up = conv2d_transpose(new, new.shape.as_list()[-1], 3, scope='transition', size=spatial_size(skips[-1]),
                                       initializer=_he_uniform(transposed=True), normalizer=None, activation=None)
                 net, new = dense_block(tf.concat([up, skips.pop()], 3), layers[depth + 1 + i], growth, **rate)
-        logits = conv2d(net, num_classes, 1, scope='logits', normalizer=biases,
-                        initializer=tf.truncated_normal_initializer(stddev=0.01))
-    return Outputs(tf.cast(logits, tf.float32), {})
+    return Outputs(classifier(net, num_classes), {})
 
 
 def dense_block(inputs, layers, growth, **rate):

@@ -3,8 +3,8 @@
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import biases, conv2d, conv2d_transpose
 from deeplab.layers.resize import scaled_size, spatial_size
-from deeplab.nets.fcn import bilinear_initializer
 from deeplab.nets.net import Outputs
+from deeplab.nets.parts.upsampling import bilinear_initializer
 
 
 def gcn(images, num_classes, backbone, *, training, output_stride, kernel_size=15, boundary_refinement=True) -> Outputs:
@@ -30,7 +30,7 @@ def gcn(images, num_classes, backbone, *, training, output_stride, kernel_size=1
         for level, sides in ((1, scaled_size(size, 0.5)), (0, size)):
             with tf.variable_scope(f'level{level}'):
                 net = refine(_double(net, sides, scope='deconv'), scope='refine')
-    return Outputs(tf.cast(net, tf.float32), {})
+    return Outputs(net, {})
 
 
 def global_convolution(features, filters, kernel_size, *, scope):

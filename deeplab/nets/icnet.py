@@ -1,7 +1,8 @@
 """ICNet (Zhao et al., 2018, arXiv:1704.08545): a cascade of three resolutions, as in the authors' released network."""
 
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.classifier import classifier
+from deeplab.layers.conv import batch_norm, conv2d
 from deeplab.layers.pyramid_pooling import pyramid
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.nets.net import Outputs
@@ -33,11 +34,11 @@ def icnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2,
         low, medium = cascade_feature_fusion(low, features.fork, fusion_filters, scope='fusion_16')
         medium, high = cascade_feature_fusion(medium, high, fusion_filters, scope='fusion_8')
         high = resize_bilinear(high, scaled_size(spatial_size(images), 0.25))
-        logits = _classify(high, num_classes, scope='logits')
+        logits = classifier(high, num_classes)
         if not training:
             return Outputs(logits, {})
         # Cascade label guidance, which xlmou/Semantic-Segmentation-TensorFlow lacked.
-        aux = {f'stride_{stride}': (_classify(net, num_classes, scope=f'auxiliary_{stride}/logits'), weight)
+        aux = {f'stride_{stride}': (classifier(net, num_classes, scope=f'auxiliary_{stride}/logits'), weight)
                for stride, net, weight in zip((16, 8), (low, medium), guidance_weights, strict=True)}
     return Outputs(logits, aux)
 
@@ -48,9 +49,3 @@ def cascade_feature_fusion(coarse, fine, filters, *, scope):
         enlarged = resize_bilinear(coarse, spatial_size(fine))
         net = conv2d(enlarged, filters, 3, scope='conv', rate=2, activation=None)
         return enlarged, tf.nn.relu(net + conv2d(fine, filters, 1, scope='projection', activation=None))
-
-
-def _classify(net, num_classes, *, scope):
-    logits = conv2d(net, num_classes, 1, scope=scope, normalizer=biases, activation=None,
-                    initializer=tf.truncated_normal_initializer(stddev=0.01))
-    return tf.cast(logits, tf.float32)

@@ -1,7 +1,8 @@
 """PSPNet (Zhao et al., 2017, arXiv:1612.01105), with the layers of the authors' released network definitions."""
 
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
+from deeplab.layers.classifier import classifier
+from deeplab.layers.conv import batch_norm, conv2d, dropout
 from deeplab.layers.pyramid_pooling import pyramid
 from deeplab.nets.net import Outputs
 
@@ -41,6 +42,4 @@ def _classify(net, filters, num_classes, training, dropout_rate, *, scope):
     with tf.variable_scope(scope):
         net = conv2d(net, filters, 3, scope='conv')
         net = dropout(net, dropout_rate, training=training, scope='dropout')
-        logits = conv2d(net, num_classes, 1, scope='logits', normalizer=biases, activation=None,
-                        initializer=tf.truncated_normal_initializer(stddev=0.01))
-        return tf.cast(logits, tf.float32)
+        return classifier(net, num_classes)

@@ -2,7 +2,8 @@
 
 from deeplab.backbones.vgg import SCOPE, STAGES
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.classifier import classifier
+from deeplab.layers.conv import batch_norm, conv2d
 from deeplab.layers.pool import max_pool_with_indices, unpool
 from deeplab.nets.net import Outputs
 
@@ -38,6 +39,4 @@ def segnet(images, num_classes, backbone, *, training, output_stride, depth_mult
                     net = conv2d(net, channels, 3, scope=f'conv{number}_{i}')
                 if outputs:
                     net = conv2d(net, outputs, 3, scope=f'conv{number}_1')
-        logits = conv2d(net, num_classes, 3, scope='logits', normalizer=biases, activation=None,
-                        initializer=tf.truncated_normal_initializer(stddev=0.01))
-    return Outputs(tf.cast(logits, tf.float32), {})
+    return Outputs(classifier(net, num_classes, kernel_size=3), {})

@@ -1,6 +1,7 @@
 """U-Net (Ronneberger et al., 2015, arXiv:1505.04597), figure 1."""
 
 from deeplab.compat import slim, tf
+from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.net import Outputs
@@ -34,9 +35,7 @@ def unet(images, num_classes, backbone, *, training, output_stride, width=64, ba
             net = conv2d_transpose(net, width << level, 2, scope=f'expanding{level + 1}/up', normalizer=normalizer,
                                    initializer=slim.variance_scaling_initializer(factor=4.0), size=spatial_size(skip))
             net = _two_convolutions(tf.concat([skip, net], 3), width << level, f'expanding{level + 1}')
-        logits = conv2d(net, num_classes, 1, scope='logits', normalizer=biases, activation=None,
-                        initializer=tf.truncated_normal_initializer(stddev=0.01))
-    return Outputs(tf.cast(logits, tf.float32), {})
+    return Outputs(classifier(net, num_classes), {})
 
 
 def _two_convolutions(net, channels, scope):

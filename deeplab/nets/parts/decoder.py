@@ -3,8 +3,9 @@
 import functools
 
 from deeplab.compat import tf
+from deeplab.layers.classifier import classifier
 from deeplab.layers.context import head_separable_conv2d, xavier
-from deeplab.layers.conv import biases, conv2d
+from deeplab.layers.conv import conv2d
 from deeplab.layers.resize import resize_bilinear, scaled_size
 
 
@@ -13,16 +14,19 @@ def decode(features, taps, image_size, strides, *, filters, separable, sum_merge
     """Refines `features` with the taps of `strides` in turn (descending), ending at size `image_size` / last stride.
 
     With `sum_merge` the projected tap and one convolution of the features are added; otherwise both are concatenated
-    and go through `convs` convolutions (section 4.1 and table 2 of the paper). `is_logits` makes both summands 1x1
-    convolutions with biases and no activation.
+    and go through `convs` convolutions (section 4.1 and table 2 of the paper). With `is_logits` both summands are
+    classifiers.
     """
     merge = _sum_merge if sum_merge else functools.partial(_concat_merge, convs=convs, kernel_size=kernel_size)
-    projection = {'normalizer': biases, 'activation': None} if is_logits else {'activation': activation}
     with tf.variable_scope('decoder'):
         for stage, stride in enumerate(strides):
             suffix = f'_{stage}' if stage else ''
-            low_level = conv2d(taps[stride], filters if sum_merge else low_level_filters, 1,
-                               scope=f'feature_projection0{suffix}', initializer=xavier(), **projection)
+            scope = f'feature_projection0{suffix}'
+            if is_logits:
+                low_level = classifier(taps[stride], filters, scope=scope, initializer=xavier())
+            else:
+                low_level = conv2d(taps[stride], filters if sum_merge else low_level_filters, 1, scope=scope,
+                                   initializer=xavier(), activation=activation)
             size = scaled_size(image_size, 1 / stride)
             pair = [resize_bilinear(net, size) for net in (features, low_level)]
             features = merge(*pair, filters, suffix, separable=separable, is_logits=is_logits, activation=activation)
@@ -31,8 +35,7 @@ def decode(features, taps, image_size, strides, *, filters, separable, sum_merge
 
 def _sum_merge(features, low_level, filters, suffix, *, separable, is_logits, activation):
     if is_logits:
-        features = conv2d(features, filters, 1, scope=f'decoder_conv0{suffix}', initializer=xavier(),
-                          normalizer=biases, activation=None)
+        features = classifier(features, filters, scope=f'decoder_conv0{suffix}', initializer=xavier())
     elif separable:
         features = head_separable_conv2d(
             features, filters, scope=f'decoder_split_sep_conv0{suffix}', activation=activation)

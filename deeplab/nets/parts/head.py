@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deeplab.compat import slim, tf
+from deeplab.layers.classifier import classifier
 from deeplab.layers.context import atrous_pyramid, image_pooling, quantized_sigmoid, xavier
-from deeplab.layers.conv import batch_norm, biases, conv2d, dropout
+from deeplab.layers.conv import batch_norm, conv2d, dropout
 from deeplab.layers.resize import scaled_size, spatial_size
 from deeplab.nets.parts.dense_prediction_cell import dense_prediction_cell
 
@@ -95,9 +96,8 @@ class Head:
                              'aspp_with_batch_norm is false and atrous_rates are given')
         with tf.variable_scope('logits'):
             return tf.add_n([
-                conv2d(features, num_classes, self.logits_kernel_size, scope=f'semantic_{i}' if i else 'semantic',
-                       rate=rate, initializer=tf.truncated_normal_initializer(stddev=0.01), normalizer=biases,
-                       activation=None)
+                classifier(features, num_classes, scope=f'semantic_{i}' if i else 'semantic',
+                           kernel_size=self.logits_kernel_size, rate=rate)
                 for i, rate in enumerate(rates or (1,))])
 
     def _rates(self, output_stride):

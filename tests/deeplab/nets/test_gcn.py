@@ -5,8 +5,8 @@ import pytest
 
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import biases, conv2d, conv2d_transpose
-from deeplab.nets.fcn import bilinear_initializer
 from deeplab.nets.gcn import boundary_refine, global_convolution
+from deeplab.nets.parts.upsampling import bilinear_initializer
 from tests.deeplab.thin import NUM_CLASSES, THIN, build
 
 SIDE = 41

@@ -10,7 +10,7 @@ from deeplab.backbones import BACKBONES
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
 from deeplab.nets import NETS
-from deeplab.nets.fcn import bilinear_upsampling
+from deeplab.nets.parts.upsampling import bilinear_upsampling
 from deeplab.recipes import recipe as recipes
 from deeplab.training.estimators import model_variables
 from tests.deeplab import fill
