@@ -13,8 +13,21 @@ def signature(function: Callable) -> dict[str, Any]:
             if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
 
 
+def takes_options_of(constructor: Callable) -> Callable[[Callable], Callable]:
+    """Decorator that gives a function with `**options` the keyword-only options of `constructor`, and their meanings.
+
+    A function's signature is the schema of its options; those that several share are written down once.
+    """
+    def decorate(function):
+        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        function.__signature__ = inspect.Signature([*own, *inspect.signature(constructor).parameters.values()])
+        function.shared_options = constructor
+        return function
+    return decorate
+
+
 def meanings(function: Callable) -> dict[str, str]:
-    """{option: meaning}, from the docstring of what stands behind partials and wrappers.
+    """{option: meaning}, from the docstring of what stands behind partials and wrappers, and of `takes_options_of`.
 
     Its section reads, up to a line that isn't indented:
 
@@ -22,14 +35,17 @@ def meanings(function: Callable) -> dict[str, str]:
           name: meaning, on one line or
             on more
     """
-    _, _, section = (inspect.getdoc(_written(function)) or '').partition('\nOptions:\n')
-    found, name = {}, ''
+    written = _written(function)
+    _, _, section = (inspect.getdoc(written) or '').partition('\nOptions:\n')
+    found: dict[str, str] = {}
+    name = ''
     for line in itertools.takewhile(lambda line: line.startswith('  '), section.splitlines()):
         if line.startswith('    '):
             found[name] += ' ' + line.strip()
         else:
             name, _, found[name] = line.strip().partition(': ')
-    return found
+    shared = getattr(written, 'shared_options', None)
+    return found | (meanings(shared) if shared else {})
 
 
 def _written(function):

@@ -13,14 +13,19 @@ BRANCH_CHANNELS = 128
 
 def deeplabv1(images, num_classes, backbone, *, training, output_stride, fc6_kernel_size=3, fc6_rate=12,
               fc_channels=1024, dropout_rate=0.5, multi_scale=False) -> Outputs:
-    """Logits at the output stride, which is 8 in the paper, as are the strides that `fc6_rate` counts in.
+    """Logits at the output stride, which is 8 in the paper.
 
     The paper's table 2 varies kernel, rate and channels: 7, 4, 4096; 4, 4, 4096; 4, 8, 4096; 3, 12, 1024 (LargeFOV).
     The released VGG has the backbone option pool_size = 3. xlmou/Semantic-Segmentation-TensorFlow creates conv5 anew
     instead of restoring it.
 
-    `multi_scale` adds the scores of finer features (section 4.3, "MSc"); except in training, logits are then as large
-    as the image.
+    Options:
+      fc6_kernel_size: side of fc6's kernel (table 2)
+      fc6_rate: atrous rate of fc6, in features of output stride 8; scaled to the one in use
+      fc_channels: channels of fc6 and fc7, 4096 in VGG16 (table 2)
+      dropout_rate: of fc6, of fc7, and of the branches of multi_scale
+      multi_scale: adds the scores of the image and of pool1 to pool4 (section 4.3, "MSc"); except in training, logits
+        are then as large as the image
     """
     features = backbone.build(images, output_stride)
     net = fully_connected(features.output, fc_channels, backbone, kernel_size=fc6_kernel_size,

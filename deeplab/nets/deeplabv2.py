@@ -11,11 +11,15 @@ from deeplab.nets.parts.fully_connected import fully_connected, rate_at
 
 def deeplabv2(images, num_classes, backbone, *, training, output_stride, atrous_rates=(6, 12, 18, 24), fc_channels=1024,
               dropout_rate=0.5) -> Outputs:
-    """Logits at the output stride, which is 8 in the paper, as are the strides that `atrous_rates` count in.
+    """Logits at the output stride, which is 8 in the paper.
 
-    On VGG16 each rate has an fc6, fc7 and fc8 of its own (figure 7): ASPP-L by default, ASPP-S with 2, 4, 8, 12, and
-    LargeFOV with 12 alone, whose variables are those of `deeplabv1`. Elsewhere each is one 3x3 classifier, for which
-    `fc_channels` and `dropout_rate` mean nothing.
+    On VGG16 each rate has an fc6, fc7 and fc8 of its own (figure 7), elsewhere one 3x3 classifier.
+
+    Options:
+      atrous_rates: one for each branch, in features of output stride 8, scaled to the one in use: ASPP-L by default,
+        ASPP-S with 2, 4, 8, 12, and LargeFOV with 12 alone, whose variables are those of deeplabv1
+      fc_channels: channels of each branch's fc6 and fc7; only on VGG16
+      dropout_rate: of each branch's fc6 and fc7; only on VGG16
     """
     if not atrous_rates:
         raise ValueError('atrous_rates is empty; DeepLab-v2 has one branch for each rate, such as 6, 12, 18, 24')

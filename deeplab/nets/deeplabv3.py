@@ -1,7 +1,8 @@
 """DeepLabv3 (Chen et al., 2017, arXiv:1706.05587)."""
 
 from deeplab.nets.net import Outputs
-from deeplab.nets.parts.head import Head, head_scope, takes_options_of
+from deeplab.nets.parts.head import Head, head_scope
+from deeplab.options import takes_options_of
 
 
 @takes_options_of(Head)

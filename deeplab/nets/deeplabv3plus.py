@@ -3,7 +3,8 @@
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.net import Outputs
 from deeplab.nets.parts.decoder import decode
-from deeplab.nets.parts.head import Head, head_scope, takes_options_of
+from deeplab.nets.parts.head import Head, head_scope
+from deeplab.options import takes_options_of
 
 
 @takes_options_of(Head)
@@ -13,7 +14,16 @@ def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, dec
                   **options) -> Outputs:
     """Logits at the last of `decoder_output_stride` (descending) of float images `[N, H, W, 3]` in 0..255.
 
-    With `decoder_output_is_logits` the decoder has as many filters as there are classes, whatever `decoder_filters` is.
+    Options:
+      decoder_output_stride: strides of the taps that refine the features, largest first; logits have the last
+      decoder_filters: of each of the decoder's convolutions
+      decoder_use_separable_conv: depthwise separable convolutions in the decoder
+      decoder_use_sum_merge: adds tap and features, after one convolution each, where otherwise they are concatenated
+      decoder_output_is_logits: the decoder's sum is the logits, so its filters are the classes; needs
+        decoder_use_sum_merge
+      decoder_low_level_filters: of the 1x1 convolution of each tap (table 1)
+      decoder_convs: convolutions behind the concatenation (table 2)
+      decoder_kernel_size: side of the kernels of those convolutions (table 2)
     """
     head = Head(**options)
     _check_strides(decoder_output_stride, backbone)

@@ -22,14 +22,22 @@ def dense(images, num_classes, backbone, *, training, output_stride, aggregation
           preactivated=False, filters=416, smoothing=1, lateral_squeeze=False, deep_supervision=False) -> Outputs:
     """Logits of float images `[N, H, W, 3]` in 0..255, by a 1x1 convolution of the features and of earlier blocks.
 
-    `aggregation` of the backbone's blocks: 'none'; 'resize' brings all to the last one's size, with 1 / `reduction` of
-    their channels ("did", "did4"); 'bottom_up' pools and smooths from fine to coarse ("newdid"; `preactivated`, with a
-    gate on the result, "newdid2"): all three have logits at the output stride. 'top_down' is a feature pyramid network
-    of `filters` channels, with logits at stride 4: `smoothing` is its kernel size ("newdid4", "newdid4_1"),
-    `lateral_squeeze` gates its laterals ("newdid6_senet"), and `deep_supervision` classifies each level ("newdid6"):
-    the mean of their cross-entropies is minimised.
+    Logits are at the output stride, with aggregation 'top_down' at stride 4.
 
-    ValueError for options that contradict each other, or a backbone that doesn't hand out its blocks.
+    Options:
+      aggregation: of the backbone's blocks: 'none'; 'resize' brings all to the last one's size ("did", "did4");
+        'bottom_up' pools and smooths from fine to coarse ("newdid"); 'top_down' is a feature pyramid network ("newdid4"
+        and all later ones)
+      reduction: each block is brought to its channels divided by this; of 'resize' and 'bottom_up'
+      preactivated: batch norm and ReLU before smoothing, and a gate on the result ("newdid2"); of 'bottom_up'
+      filters: channels of every level; of 'top_down'
+      smoothing: side of the kernels on the way down, 3 in "newdid4" and 1 in "newdid4_1"; of 'top_down'
+      lateral_squeeze: squeeze-and-excitation of the lateral connections ("newdid6_senet"); of 'top_down'
+      deep_supervision: classifies each level in training and minimises the mean of the cross-entropies ("newdid6"); of
+        'top_down'
+
+    Raises:
+      ValueError: options contradict each other, or the backbone doesn't hand out its blocks.
     """
     if deep_supervision and aggregation != 'top_down':
         raise ValueError(f"deep_supervision needs the levels of aggregation 'top_down'; it is {aggregation!r}")

@@ -30,10 +30,11 @@ STAGE_5 = (Bottleneck(),)
 
 def enet(images, num_classes, backbone, *, training, output_stride, encoder_only=False,
          dropout_rates=(0.01, 0.1)) -> Outputs:
-    """Logits at full resolution of images `[N, H, W, 3]` in 0..255; with `encoder_only`, at stride 8, for the first of
-    the two training stages of section 5.
+    """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
-    `dropout_rates` are those of the spatial dropout before and after bottleneck 2.0.
+    Options:
+      encoder_only: logits at stride 8, for the first of the two training stages of section 5
+      dropout_rates: of the spatial dropout before bottleneck 2.0, and from it on
     """
     early, late = ({'training': training, 'dropout_rate': rate} for rate in dropout_rates)
     net = backbone.build(images, output_stride).output

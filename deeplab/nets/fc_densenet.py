@@ -13,7 +13,14 @@ def fc_densenet(images, num_classes, backbone, *, training, output_stride, layer
                 filters=48, dropout_rate=0.2) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
-    `layers` of an odd number of dense blocks, `growth` maps from each layer, `filters` of the first convolution.
+    Options:
+      layers: of each dense block on the way down, of the bottleneck, and of those on the way up: FC-DenseNet103
+      growth: maps that a layer adds (the growth rate)
+      filters: of the first convolution
+      dropout_rate: behind the convolution of every layer and of every transition down (table 1)
+
+    Raises:
+      ValueError: layers of an even number of blocks.
     """
     if len(layers) % 2 == 0:
         raise ValueError(f'layers is {list(layers)}: give an odd number of blocks, down, bottleneck and up')

@@ -8,8 +8,8 @@ from deeplab.layers.classifier import classifier, small_normal
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.net import Outputs
 from deeplab.nets.parts.fully_connected import fully_connected
-from deeplab.nets.parts.head import takes_options_of
 from deeplab.nets.parts.upsampling import bilinear_upsampling
+from deeplab.options import takes_options_of
 
 COARSEST = 32
 # "At once": the skips start far smaller than the main stream (the reference net voc-fcn8s-atonce).
@@ -18,12 +18,19 @@ AT_ONCE_SCALES = {16: 0.01, 8: 0.0001}
 
 @dataclass(frozen=True, kw_only=True)
 class Decoder:
-    """Scores by stride, added up from coarse to fine; fc6 and fc7 only on backbones that have them."""
+    """Scores by stride, added up from coarse to fine; fc6 and fc7 only on backbones that have them.
+
+    Options:
+      fc_channels: channels of fc6 and fc7; only on VGG16
+      dropout_rate: of fc6 and fc7; only on VGG16
+      at_once: scales the skips down, for training from ImageNet weights without the coarser nets first
+      learn_upsampling: transposed convolutions between the skips; the reference nets fix them, at no cost in accuracy
+    """
 
     fc_channels: int = 4096
     dropout_rate: float = 0.5
-    at_once: bool = False  # scales the skips, for training from ImageNet weights without the coarser nets first
-    learn_upsampling: bool = True  # between skips; the reference nets fix it, at no cost in accuracy
+    at_once: bool = False
+    learn_upsampling: bool = True
 
 
 @takes_options_of(Decoder)

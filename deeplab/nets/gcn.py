@@ -10,7 +10,9 @@ from deeplab.nets.parts.upsampling import bilinear_initializer
 def gcn(images, num_classes, backbone, *, training, output_stride, kernel_size=15, boundary_refinement=True) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
-    `kernel_size` is k of section 3.1, for every level; without `boundary_refinement`: section 4.1.2's other row.
+    Options:
+      kernel_size: k of section 3.1, odd, for every level
+      boundary_refinement: residual blocks on the scores (section 3.2); without them section 4.1.2's other row
     """
     features = backbone.build(images, output_stride)
     # As the paper's res-2 to res-5; families that don't hand out their blocks have the decoders' taps.

@@ -14,9 +14,14 @@ def icnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2,
           guidance_weights=(0.16, 0.4)) -> Outputs:
     """Logits at stride 4 of images `[N, H, W, 3]` in 0..255; `output_stride` is that of the trunk (8).
 
-    The labels shrink to the logits (`loss.upsample_logits = false`). `guidance_weights` are those of the auxiliary
-    losses at strides 16 and 8 (section 3.4). The deployed net is pruned to half the trunk's kernels: a backbone with
-    `width_multiplier` 0.5, and `filters` 256.
+    The labels shrink to the logits (`loss.upsample_logits = false`). The deployed net is pruned to half the trunk's
+    kernels: a backbone with `width_multiplier` 0.5, and `filters` 256.
+
+    Options:
+      bins: sides of the grids that the features are averaged to (PSPNet, arXiv:1612.01105, section 3.2)
+      filters: of the convolution behind the pyramid pooling
+      fusion_filters: of the cascade feature fusions (section 3.3)
+      guidance_weights: of the auxiliary losses at strides 16 and 8 (section 3.4)
     """
     half = resize_bilinear(images, scaled_size(spatial_size(images), 0.5))
     # One trunk for both: up to FORK at 1/2, then, halved once more, the rest (section 3.2, "weights and computation").

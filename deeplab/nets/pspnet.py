@@ -11,7 +11,11 @@ def pspnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2
            auxiliary_weight=0.4, dropout_rate=0.1) -> Outputs:
     """Logits at the output stride (8 in the paper) of images `[N, H, W, 3]` in 0..255.
 
-    `auxiliary_weight` is that of the loss at the end of the backbone's third block (section 3.3); 0: no such head.
+    Options:
+      bins: sides of the grids that the features are averaged to (section 3.2); empty: none, the paper's baseline
+      filters: of the convolution before the logits; the auxiliary head has half as many
+      auxiliary_weight: of the loss at the end of the backbone's third block (section 3.3); 0: no such head
+      dropout_rate: before the logits, and before those of the auxiliary head
     """
     features = backbone.build(images, output_stride)
     with slim.arg_scope([batch_norm], decay=0.95, epsilon=1e-5), \

@@ -9,12 +9,15 @@ from deeplab.nets.net import Outputs
 
 
 def segnet(images, num_classes, backbone, *, training, output_stride, depth_multiplier=1.0) -> Outputs:
-    """Logits at full resolution; `depth_multiplier` thins every stage.
+    """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     The encoder's convolutions have slim's names for VGG16, so that its ImageNet checkpoint restores them (not its
     biases, for which batch norm stands). It was trained on pixels of another scale, which batch norm takes out again.
     xlmou/Semantic-Segmentation-TensorFlow unpools only four of the five stages and normalises by the batch
     in evaluation too.
+
+    Options:
+      depth_multiplier: factor of every layer's channels
     """
     net = backbone.build(images, output_stride).output
     stages = [(number, count, max(1, int(channels * depth_multiplier)))

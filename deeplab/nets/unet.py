@@ -11,10 +11,15 @@ LEVELS = 5
 
 def unet(images, num_classes, backbone, *, training, output_stride, width=64, batch_normalisation=False,
          dropout_rate=0.5) -> Outputs:
-    """Logits at full resolution; `width` channels at the first of five levels, twice as many at each further one.
+    """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     The paper pads nothing, loses a border of 92 pixels and crops the skips; here SAME keeps the image's size. It has no
     batch norm.
+
+    Options:
+      width: channels of the first of the five levels; each further one has twice as many
+      batch_normalisation: batch norm in place of the biases
+      dropout_rate: at the end of the contracting path, in its last two levels
     """
     net = backbone.build(images, output_stride).output
     normalizer = batch_norm if batch_normalisation else biases

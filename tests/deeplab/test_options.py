@@ -1,5 +1,6 @@
 """Options and their meanings are found behind partials and wrappers."""
 
+import dataclasses
 import functools
 
 from deeplab import options
@@ -41,3 +42,28 @@ def test_a_meaning_is_a_line_and_what_is_indented_under_it():
     for function in (walker, functools.partial(walker, 'rows'), wrapped, functools.partial(wrapped, rate=2)):
         assert options.meanings(function) == MEANINGS
     assert options.meanings(bare) == options.meanings(lambda: None) == {}
+
+
+def test_shared_options_come_after_the_own_ones_with_their_meanings():
+    @dataclasses.dataclass(kw_only=True)
+    class Shared:
+        """What several have.
+
+        Options:
+          width: of the layers
+        """
+
+        width: int = 3
+
+    @options.takes_options_of(Shared)
+    def net(images, *, training, depth=2, **rest):
+        """A net.
+
+        Options:
+          depth: how many layers
+        """
+        return training, depth, Shared(**rest).width
+
+    assert options.signature(net) == {'depth': 2, 'width': 3}
+    assert list(options.meanings(net).items()) == [('depth', 'how many layers'), ('width', 'of the layers')]
+    assert net(0, training=True, width=4) == (True, 2, 4)

@@ -3,8 +3,7 @@
 Options have the names of the released code's flags; scopes are at top level, as in the released checkpoints.
 """
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deeplab.compat import slim, tf
@@ -13,18 +12,6 @@ from deeplab.layers.context import atrous_pyramid, image_pooling, quantized_sigm
 from deeplab.layers.conv import batch_norm, conv2d, dropout
 from deeplab.layers.resize import scaled_size, spatial_size
 from deeplab.nets.parts.dense_prediction_cell import dense_prediction_cell
-
-
-def takes_options_of(constructor: Callable) -> Callable[[Callable], Callable]:
-    """Decorator that writes the keyword-only options of `constructor` into the signature of a net with `**options`.
-
-    A net's signature is the schema of its options; those that nets share are written down once.
-    """
-    def decorate(net):
-        own = [p for p in inspect.signature(net).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        net.__signature__ = inspect.Signature([*own, *inspect.signature(constructor).parameters.values()])
-        return net
-    return decorate
 
 
 def head_scope():
@@ -36,27 +23,47 @@ def head_scope():
 class Head:
     """DeepLabv3's head by its options (section 3.3), DeepLabv2's plain one, and the Dense Prediction Cell.
 
-    `atrous_rates` belong to output stride `atrous_rates_stride` and are scaled to the one in use, as the papers do: 6,
-    12, 18 at 16 are 12, 24, 36 at 8. Empty rates leave image pooling and the 1x1 branch.
+    Options:
+      atrous_rates: of the branches of ASPP, in features of atrous_rates_stride; empty: image pooling and the 1x1 branch
+        alone
+      atrous_rates_stride: the output stride that the rates belong to; they are scaled to the one in use, as in the
+        paper: 6, 12, 18 at 16 are 12, 24, 36 at 8
+      add_image_level_feature: image pooling as one more branch of ASPP
+      image_pooling_crop_size: (height, width) in pixels of the images that are pooled over; None: the whole image
+      image_pooling_stride: (height, width) in features of that pooling, where it has a crop size
+      aspp_with_batch_norm: false: no context module, logits are the sum of a convolution for each rate, as DeepLab-v2's
+      aspp_with_separable_conv: depthwise separable convolutions in the branches with rates
+      aspp_with_concat_projection: a 1x1 convolution and a dropout behind the concatenated branches
+      aspp_with_squeeze_and_excitation: image pooling multiplies the features as a gate, otherwise it is a branch;
+        the gate is that of MobileNetV3 (arXiv:1905.02244)
+      aspp_convs_filters: channels of each branch and of the concat projection
+      dense_prediction_cell: in place of ASPP: a list of operations, a JSON file of them, or branch5_top1_cityscapes
+        (arXiv:1809.04184)
+      cell_filters: channels of each branch of the cell
+      cell_concat_filters: channels of the projection behind the cell's branches
+      image_se_uses_qsigmoid: that gate is piecewise linear, relu6(x + 3) / 6, where otherwise it is a sigmoid
+      logits_kernel_size: side of the classifier's kernel; 1, unless aspp_with_batch_norm is false with atrous_rates
+      use_bounded_activation: ReLU6 in place of ReLU, for quantised inference
+      dropout: rate of the dropout behind the concat projection
     """
 
     atrous_rates: tuple[int, ...] = (6, 12, 18)
     atrous_rates_stride: int = 16
     add_image_level_feature: bool = True
-    image_pooling_crop_size: tuple[int, int] | None = None  # (height, width) in pixels; None: the whole image
+    image_pooling_crop_size: tuple[int, int] | None = None
     image_pooling_stride: tuple[int, int] = (1, 1)
-    aspp_with_batch_norm: bool = True  # False: no context module, logits are the sum of a convolution for each rate
+    aspp_with_batch_norm: bool = True
     aspp_with_separable_conv: bool = True
     aspp_with_concat_projection: bool = True
     aspp_with_squeeze_and_excitation: bool = False
     aspp_convs_filters: int = 256
-    dense_prediction_cell: str | Sequence[Mapping] | None = None  # operations, a JSON file, or a name: in place of ASPP
-    cell_filters: int = 256  # of each of its branches
-    cell_concat_filters: int = 256  # of the projection behind them
+    dense_prediction_cell: str | Sequence[Mapping] | None = None
+    cell_filters: int = 256
+    cell_concat_filters: int = 256
     image_se_uses_qsigmoid: bool = False
     logits_kernel_size: int = 1
     use_bounded_activation: bool = False
-    dropout: float = 0.1  # after the concat projection
+    dropout: float = 0.1
 
     @property
     def activation(self):
