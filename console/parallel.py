@@ -5,13 +5,18 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
 
 from console.exits import Failed
 
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
-def ordered_map(function: Callable, items: Iterable, workers: int, ahead: int = 4) -> Iterator:
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 4
+                ) -> Iterator[Result]:
     """function(item) in the order of items; `function` and items must pickle when workers > 1.
 
     Only `ahead` results per worker are in flight, unlike `Executor.map`, which takes all items at once. `Failed` when a
@@ -23,7 +28,7 @@ def ordered_map(function: Callable, items: Iterable, workers: int, ahead: int = 
     # Spawned, not forked: the caller may already run TensorFlow's threads.
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(workers, context) as pool:
-        waiting = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
                 with _signals_held():  # submit starts the processes

@@ -43,7 +43,7 @@ class Progress:
     def __enter__(self) -> 'Progress':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _line(self, now: float) -> str:
