@@ -3,8 +3,9 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from console.choices import choose, refuse_unknown
 
@@ -102,12 +103,12 @@ class Dataset:
         classes = range(self.num_classes)
         if set(classes) <= set(self.ids.values()):
             return self.ids
-        return {label: label for label in (*classes, self.ignore_label)} | self.ids
+        return {**{label: label for label in (*classes, self.ignore_label)}, **self.ids}
 
     @property
     def raw_ids(self) -> tuple[int, ...]:
         """The raw id of each class, as benchmarks want predictions: the first where `ids` joins several."""
-        first = {label: raw for raw, label in reversed(self.legal_ids.items())}
+        first = {label: raw for raw, label in reversed([*self.legal_ids.items()])}
         return tuple(first[label] for label in range(self.num_classes))
 
     def folder(self, split: str) -> str:
@@ -118,6 +119,9 @@ class Dataset:
         """The templates of the split's images and of its labels."""
         own = self.splits[split]
         return own.image or self.layout.image, own.label or self.layout.label
+
+
+Fields = TypeVar('Fields', Layout, Split, Tiles)
 
 
 def names() -> tuple[str, ...]:
@@ -144,7 +148,7 @@ def _row_of(name: str) -> Path:
     return ROWS / f'{choose("dataset", name, names(), "or give the path of a .toml row")}.toml'
 
 
-def _dataset(name: str, row: dict) -> Dataset:
+def _dataset(name: str, row: dict[str, Any]) -> Dataset:
     refuse_unknown('key of the row', row, KEYS)
     dataset = Dataset(
         name=name,
@@ -173,17 +177,19 @@ def _dataset(name: str, row: dict) -> Dataset:
 
 def default_color(label: int) -> tuple[int, int, int]:
     """Pascal VOC's colour map, for classes without a published colour: bits of the id, spread over the channels."""
-    return tuple(sum((label >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3))
+    red, green, blue = (sum((label >> (3 * bit + place) & 1) << (7 - bit) for bit in range(3)) for place in range(3))
+    return red, green, blue
 
 
-def _ids(entry: dict | list) -> dict[int, int]:
+def _ids(entry: dict[str, int] | list[int]) -> dict[int, int]:
     """A table of raw id = label, or the labels of raw ids 0, 1, 2... as a list."""
     return dict(enumerate(entry)) if isinstance(entry, list) else {int(raw): label for raw, label in entry.items()}
 
 
-def _fields(record: type, entry: dict, where: str):
-    refuse_unknown(f'key of {where}', entry, record.__dataclass_fields__)
-    return record(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+def _fields(record: type[Fields], entry: dict[str, Any], where: str) -> Fields:
+    refuse_unknown(f'key of {where}', entry, [field.name for field in fields(record)])
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return record(**values)
 
 
 def _check(dataset: Dataset) -> None:
@@ -193,8 +199,9 @@ def _check(dataset: Dataset) -> None:
         raise ValueError('records hold 8-bit ids: at most 255 classes, and ignore_label in 0..255')
     choose('exif', dataset.exif, EXIF)
     for name, color in zip(dataset.class_names, dataset.palette, strict=True):
-        if len(color) != 3 or not all(isinstance(value, int) and 0 <= value <= 255 for value in color):
-            raise ValueError(f'color of class {name!r} is {color}: give three integers in 0..255')
+        _check_color(f'color of class {name!r}', color)
+    for color in dataset.ignore_colors:
+        _check_color('one of ignore_colors', color)
     if len(dataset.categories) not in (0, dataset.num_classes):
         raise ValueError(f'{len(dataset.categories)} of {dataset.num_classes} classes have a category: give it to all '
                          f'or none')
@@ -205,6 +212,11 @@ def _check(dataset: Dataset) -> None:
     unreached = sorted({*range(dataset.num_classes)} - set(dataset.legal_ids.values()))
     if unreached:
         raise ValueError(f'ids leave no raw id for class {unreached[0]}, {dataset.class_names[unreached[0]]!r}')
+
+
+def _check_color(what: str, color: tuple[int, ...]) -> None:
+    if len(color) != 3 or not all(isinstance(value, int) and 0 <= value <= 255 for value in color):
+        raise ValueError(f'{what} is {color}: give three integers in 0..255')
 
 
 def _check_labels(dataset: Dataset) -> None:

@@ -102,6 +102,8 @@ FAULTS = (('ignore_label = 255', "labels = 'words'\nignore_label = 255", "labels
           ("title = 'CamVid, 11 classes'", '', "'title' is missing"),
           ('ignore_label = 255', 'ignore_label = 300', '8-bit ids'),
           ('ignore_label = 255', "ignore = 255\nignore_label = 255", "unknown key of the row 'ignore'"),
+          ('ignore_label = 255', "labels = 'colors'\nignore_colors = [[1, 2]]\nignore_label = 255",
+           'one of ignore_colors is (1, 2)'),
           ('color = [60, 40, 222]', 'color = [60, 40, 256]', "color of class 'pavement'"),
           ("name = 'pole'", "name = 'sky'", 'must be unique'),
           ('11 = 255', '11 = 30', 'maps 11 to 30'),
