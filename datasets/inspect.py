@@ -8,9 +8,10 @@ weights.
 """
 
 import argparse
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,27 +92,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _sources(options: argparse.Namespace):
+def _sources(options: argparse.Namespace) -> Iterator[tuple[str, Raw | Records]]:
     """(split, source) of each split asked for, or of all that are there."""
     if bool(options.record_dir) == bool(options.data_dir):
         raise ValueError('give --record_dir, or --data_dir and --dataset')
     dataset = rows.load(options.dataset) if options.dataset else None
+    make: Callable[[str], Raw | Records]
     if options.record_dir:
         folder = Path(options.record_dir)
         splits = options.splits or verify.present_splits(folder)
-        make = Records
-        arguments = [(folder, split, dataset) for split in splits]
+        make = functools.partial(Records, folder, dataset=dataset)
     else:
         if not dataset:
             raise ValueError('--data_dir needs --dataset')
         folder = Path(options.data_dir)
         splits = options.splits or layouts.present_splits(dataset, folder)
-        make = Raw
-        arguments = [(dataset, folder, split) for split in splits]
+        make = functools.partial(Raw, dataset, folder)
     if not splits:
         raise ValueError(f'{folder} has no split{f" of {dataset.name}" if dataset else ""}')
-    for split, one in zip(splits, arguments, strict=True):
-        yield split, make(*one)
+    for split in splits:
+        yield split, make(split)
 
 
 def _parser() -> Parser:

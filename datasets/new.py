@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from console.command import Parser, positive
@@ -19,6 +19,7 @@ from console.progress import Progress
 from datasets import row as rows
 from datasets.guess import classes, folders, rowtext, values
 from datasets.guess.folders import Group, Match
+from datasets.guess.values import Color, Mask
 from datasets.raw import layouts
 
 PROBLEMS_TOLD = 10
@@ -58,7 +59,7 @@ def _from_values(root: Path, splits: dict[str, Match], workers: int) -> classes.
     return chosen
 
 
-def _counted(results, progress: Progress):
+def _counted(results: Iterable[Mask | str], progress: Progress) -> Iterator[Mask | str]:
     for result in results:
         progress.update()
         yield result
@@ -84,11 +85,12 @@ def guess_splits(root: Path) -> tuple[dict[str, Match], list[str]]:
     label_groups = [group for group in found if folders.is_label(root, group)]
     image_groups = [group for group in found if group not in label_groups]
     label_groups = folders.one_hot(root, label_groups)
-    matches = {}
+    matches: dict[Group, list[Match]] = {}
     for image in image_groups:
-        matches[image] = [made for label in label_groups if (made := folders.match(image, label)).pairs
+        matches[image] = [match for label in label_groups if (match := folders.match(image, label)).pairs
                           and (image.split == label.split or not label.split)]
-    splits, unsure = {}, []
+    splits: dict[str, Match] = {}
+    unsure = []
     for image, made in sorted(matches.items(), key=lambda item: -max((match.pairs for match in item[1]), default=0)):
         if not made:
             unsure.append(f'{image.folder}: {len(image.names)} images that no masks are named like, left out')
@@ -110,14 +112,14 @@ def guess_splits(root: Path) -> tuple[dict[str, Match], list[str]]:
     return _in_order(splits), unsure + _about_splits(splits)
 
 
-def _preference(root: Path, match: Match) -> tuple:
+def _preference(root: Path, match: Match) -> tuple[int, bool, int, str]:
     """Most pairs first, then files of ids before those of colours, and fewer ids before more (classes, instances)."""
     mask = values.look(root / folders.path_of(match.label, match.label.names[0]))
     colored = isinstance(mask, str) or any(not isinstance(value, int) for value in mask.pixels)
     return -match.pairs, colored, 0 if isinstance(mask, str) else max(map(_size, mask.pixels)), match.label.folder
 
 
-def _size(value) -> int:
+def _size(value: int | Color) -> int:
     return value if isinstance(value, int) and value != classes.VOID else 0
 
 
@@ -158,16 +160,16 @@ def given_splits(given: dict[str, str]) -> tuple[Path, dict[str, Match]]:
     root = Path(os.path.commonpath([os.path.abspath(path) for path in given.values()]))
     splits = {}
     for split in ('train', 'val'):
-        pair = [given.get(f'{split}_{kind}_path') for kind in ('image', 'label')]
-        if not any(pair):
+        image_path, label_path = (given.get(f'{split}_{kind}_path') for kind in ('image', 'label'))
+        if not image_path and not label_path:
             continue
-        if not all(pair):
+        if not image_path or not label_path:
             raise ValueError(f'give both --{split}_image_path and --{split}_label_path')
-        image, label = (_group_of(root, Path(path)) for path in pair)
+        image, label = (_group_of(root, Path(path)) for path in (image_path, label_path))
         splits[split] = folders.match(image, label)
         if not splits[split].pairs:
-            raise ValueError(f'{pair[0]} ({image.names[0]}...) and {pair[1]} ({label.names[0]}...) have no names in '
-                             'common: a mask must be named like its image')
+            raise ValueError(f'{image_path} ({image.names[0]}...) and {label_path} ({label.names[0]}...) have no names '
+                             'in common: a mask must be named like its image')
     return root, splits
 
 
@@ -185,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if bool(given) == bool(options.path):
         raise ValueError('give a folder PATH, or the folders of images and masks')
     if given:
-        root, splits, unsure = *given_splits(given), []
+        root, splits = given_splits(given)
+        unsure: list[str] = []
     else:
         root = Path(options.path)
         if not root.is_dir():

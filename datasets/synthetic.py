@@ -79,7 +79,8 @@ def background(random: np.random.RandomState, height: int, width: int) -> np.nda
     """Blotches and a slope of light in random colours, float [height, width, 3]."""
     coarse = Image.fromarray(random.randint(0, 256, (random.randint(2, 7), random.randint(2, 7), 3)).astype(np.uint8))
     blotches = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64)
-    slope = np.linspace(*random.uniform(0.6, 1.4, 2), height)[:, None, None]
+    above, below = random.uniform(0.6, 1.4, 2)
+    slope = np.linspace(above, below, height)[:, None, None]
     return (random.uniform(0, 255, 3) + random.uniform(0.15, 0.45) * (blotches - 128)) * slope
 
 
@@ -103,27 +104,29 @@ def paint(image: np.ndarray, distance: np.ndarray, shading: np.ndarray, random: 
 
 
 # Each object: (random, x, y, radius) -> signed distance from its outline and its texture, both [height, width].
+Drawn = tuple[np.ndarray, np.ndarray]
 
-def disc(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
+
+def disc(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float) -> Drawn:
     """Shaded like a ball."""
     from_light = np.hypot(x - 0.4 * radius, y) / radius
     return np.hypot(x, y) - radius, 1 - 0.65 * from_light
 
 
-def square(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
+def square(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float) -> Drawn:
     """Chequered."""
     cell = random.uniform(5, 9)
     chequer = (np.floor(x / cell) + np.floor(y / cell)) % 2
     return np.maximum(np.abs(x), np.abs(y)) - 0.85 * radius, 0.25 + 0.5 * chequer
 
 
-def triangle(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
+def triangle(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float) -> Drawn:
     """Covered with fine grain."""
     third = np.sqrt(0.75) * np.abs(x) + 0.5 * y
     return np.maximum(third, -y) - 0.68 * radius, random.rand(*x.shape)
 
 
-def stripes(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
+def stripes(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float) -> Drawn:
     """A striped blob without a fixed outline."""
     angle = np.arctan2(y, x)
     waves = sum(height * np.cos(lobes * angle + phase) for lobes, height, phase in
@@ -132,7 +135,7 @@ def stripes(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius:
     return np.hypot(x, y) - radius * (0.95 + waves), 0.5 + 0.5 * np.sin(2 * np.pi * x / period)
 
 
-def ring(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float):
+def ring(random: np.random.RandomState, x: np.ndarray, y: np.ndarray, radius: float) -> Drawn:
     """Smooth, lighter on one side, with the background seen through its hole."""
     thickness = max(0.22 * radius, 4.0)
     return np.abs(np.hypot(x, y) - radius) - thickness, 0.5 + 0.4 * x / radius

@@ -12,38 +12,14 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from console.command import Parser, positive
 from console.exits import DONE, FAILED, guarded
 from console.progress import Progress
 from datasets.records import checks, manifest, repair, tfrecord
-from datasets.records.manifest import Pixels
-
-
-@dataclass
-class Report:
-    """What was found in a split: names and pixels of the good records, the bad ones, and problems of the whole."""
-
-    split: str
-    shards: tuple[Path, ...]
-    manifest: dict | None
-    names: list[str] = field(default_factory=list)
-    pixels: Pixels = field(default_factory=Pixels)
-    bad: list[checks.Bad] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def sound(self) -> bool:
-        return not self.bad and not self.problems
-
-    def __str__(self) -> str:
-        compared = ', ids, manifest' if self.manifest else '; there is no manifest to compare with'
-        good = (f'{self.split}: {len(self.names)} good records in {len(self.shards)} shards (CRC, keys, decoding, sizes'
-                f'{compared})')
-        bad = [f'{self.split}: {len(self.bad)} bad record(s)'] if self.bad else []
-        return '\n  '.join([good, *bad, *map(str, self.bad), *self.problems])
+from datasets.records.report import Report
 
 
 def verify(record_dir: Path, split: str, workers: int = 1) -> Report:
@@ -61,7 +37,7 @@ def verify(record_dir: Path, split: str, workers: int = 1) -> Report:
             _note(report, found)
     report.problems += _repeated(report.names)
     if report.manifest:
-        report.problems += _differences(report)
+        report.problems += _differences(report, report.manifest)
     return report
 
 
@@ -86,9 +62,9 @@ def _repeated(names: list[str]) -> list[str]:
     return [f'{count} records are named {name!r}' for name, count in Counter(filter(None, names)).items() if count > 1]
 
 
-def _differences(report: Report) -> list[str]:
+def _differences(report: Report, written: dict[str, Any]) -> list[str]:
     """What the manifest says otherwise: of the files first, of the records only when all could be read."""
-    written, actual = report.manifest, {shard.name: shard for shard in report.shards}
+    actual = {shard.name: shard for shard in report.shards}
     entries = {entry['name']: entry for entry in written['shards']}
     problems = [f'{name} is missing' for name in entries if name not in actual]
     problems += [f'{name} is not in the manifest' for name in actual if name not in entries]

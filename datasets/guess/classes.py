@@ -33,9 +33,10 @@ def names_below(root: Path) -> dict[int | Color, str]:
         if path.is_file():
             lines = [line.strip() for line in path.read_text(encoding='utf-8-sig', errors='replace').splitlines()]
             lines = [line for line in lines if line and not line.startswith('#')]
-            colors = {tuple(map(int, match.groups()[1:])): match[1] for line in lines
-                      if (match := NAMED_COLOR.match(line))}
-            return colors or dict(enumerate(lines))
+            matches = [match for line in lines if (match := NAMED_COLOR.match(line))]
+            found: dict[int | Color, str] = {
+                (int(match[2]), int(match[3]), int(match[4])): match[1] for match in matches}
+            return found or dict(enumerate(lines))
     return {}
 
 

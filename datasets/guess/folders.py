@@ -4,7 +4,7 @@ import functools
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def groups(root: Path) -> list[Group]:
     return _with_siblings([Group(folder, tuple(part)) for folder, names in _walk(root) for part in _parts(names)])
 
 
-def _walk(root: Path):
+def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
     """(folder relative to root, its image files), each real folder once: symbolic links may form loops."""
     seen = set()
     for folder, below, names in os.walk(root, followlinks=True):
@@ -67,13 +67,13 @@ def _walk(root: Path):
 def _parts(names: Sequence[str]) -> list[list[str]]:
     """Names parted by their last word ('_mask', '_labelIds') and, where stems repeat, by suffix."""
     words = Counter(_word(name) for name in names)
-    by_word = {}
+    by_word: dict[str, list[str]] = {}
     for name in names:
         word = _word(name)
         by_word.setdefault(word if words[word] >= max(2, len(names) / 6) else '', []).append(name)
-    parts = []
+    parts: list[list[str]] = []
     for some in by_word.values():
-        by_suffix = {}
+        by_suffix: dict[str, list[str]] = {}
         for name in some:
             by_suffix.setdefault(os.path.splitext(name)[1], []).append(name)
         repeated = len({os.path.splitext(name)[0] for name in some}) < len(some)
@@ -88,7 +88,7 @@ def _word(name: str) -> str:
 
 def _with_siblings(found: list[Group]) -> list[Group]:
     """Joins the groups of folders side by side that share no names, as Cityscapes has one for each city."""
-    joined = {}
+    joined: dict[tuple[str, str], list[Group]] = {}
     for group in found:
         parent, _, last = group.folder.rpartition('/')
         plain = parent and not (SPLIT_WORDS.search(last) or LABEL_WORDS.search(last) or IMAGE_WORDS.search(last))
@@ -118,7 +118,7 @@ def is_label(root: Path, group: Group) -> bool:
 
 def one_hot(root: Path, found: Sequence[Group]) -> list[Group]:
     """The label groups with folders side by side, of masks of two values and with the same names, joined as classes."""
-    by_parent = {}
+    by_parent: dict[str, list[Group]] = {}
     for group in found:
         by_parent.setdefault(group.folder.rpartition('/')[0], []).append(group)
     result = []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from datasets.raw import images, labels
 
@@ -26,7 +27,7 @@ class Mask(NamedTuple):
 class Values:
     """What all masks of a dataset hold together; `unreadable` are (file, reason)."""
 
-    pixels: Counter = field(default_factory=Counter)
+    pixels: Counter[int | Color] = field(default_factory=Counter)
     palette: dict[int, Color] = field(default_factory=dict)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
 
@@ -69,9 +70,15 @@ def look(path: Path) -> Mask | str:
         return str(error)
     if found is None:
         return f'more than {MOST_COLORS} colours: smoothed or lossy; export masks without either'
-    return Mask({color: count for count, color in found}, {})
+    return Mask({_of_rgb(color): count for count, color in found}, {})
 
 
-def _palette(image) -> dict[int, Color]:
+def _of_rgb(color: float | tuple[int, ...]) -> Color:
+    assert isinstance(color, tuple)  # Pillow has numbers for images of one band
+    red, green, blue = color
+    return red, green, blue
+
+
+def _palette(image: Image.Image) -> dict[int, Color]:
     flat = image.getpalette('RGB') if image.mode == 'P' else None
     return dict(enumerate(zip(*[iter(flat)] * 3, strict=False))) if flat else {}

@@ -37,7 +37,7 @@ def rotate(image: tf.Tensor, label: tf.Tensor, max_degrees: float, chance: tf.Te
     return turned, _transform(label[None, ..., None], transform, 'NEAREST', ignore_label)[0, ..., 0]
 
 
-def _transform(images, transform, interpolation, fill_value):
+def _transform(images: tf.Tensor, transform: tf.Tensor, interpolation: str, fill_value: float) -> tf.Tensor:
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images, transforms=transform, output_shape=tf.shape(images)[1:3], fill_value=float(fill_value),
         interpolation=interpolation, fill_mode='CONSTANT')

@@ -1,16 +1,22 @@
 """Charts of a split: class frequencies and image sizes."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from console.files import whole
 from datasets.look.tally import Tally
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 BAR_INCHES = 0.18
 
 
-def class_chart(path: Path, tally: Tally, names: tuple[str, ...], colors) -> None:
+def class_chart(path: Path, tally: Tally, names: tuple[str, ...], colors: Sequence[tuple[int, int, int]]) -> None:
     """A bar per class, its share of the labelled pixels on a logarithmic axis."""
     shares = 100 * tally.class_pixels / max(tally.class_pixels.sum(), 1)
     figure, axes = _figure(8, 1 + BAR_INCHES * len(names))
@@ -41,12 +47,12 @@ def size_chart(path: Path, tally: Tally) -> None:
     _save(figure, path)
 
 
-def _save(figure, path: Path) -> None:
+def _save(figure: 'Figure', path: Path) -> None:
     with whole(path) as aside:
         figure.savefig(aside, format='png')
 
 
-def _figure(width: float, height: float):
+def _figure(width: float, height: float) -> tuple['Figure', 'Axes']:
     # Without pyplot, which keeps every figure and asks for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

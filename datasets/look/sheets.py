@@ -19,6 +19,8 @@ FONT_SIZE, NUMBER_SIZE = 12, 10
 VOID_STRIPES = ((255, 0, 255), (255, 255, 255))
 STRIPE_PIXELS = 5
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 
 class Picture(NamedTuple):
     """An example: caption, image uint8 [h, w, 3] and ids uint8 [h, w]."""
@@ -122,7 +124,7 @@ def _legend(shown: Sequence[int], key: Key, height: int) -> Image.Image:
     return page
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font, width: int) -> str:
+def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
     """The text, its middle left out where it is too wide."""
     short = text
     for kept in range(len(text) // 2, 1, -1):

@@ -4,6 +4,7 @@ import functools
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,7 @@ from datasets.raw.layouts import find_pairs
 from datasets.raw.pairs import Problem
 from datasets.records import checks, manifest, tfrecord
 from datasets.records.checks import Bad, Good
-from datasets.records.examples import check_pair
+from datasets.records.examples import Checked, check_pair
 from datasets.records.frames import HEADER_BYTES, frames, length_of
 from datasets.row import Dataset
 
@@ -34,7 +35,7 @@ class Raw:
         """What became of every example, in order; the first problem of those that have some."""
         check = functools.partial(check_pair, self.dataset)
         for pair, checked in zip(self._pairs, ordered_map(check, self._pairs, workers), strict=True):
-            yield checked.problems[0] if checked.problems else Good(pair.id, checked.size, checked.pixels)
+            yield Good(pair.id, checked.size, checked.pixels) if isinstance(checked, Checked) else checked[0]
 
     def read(self, position: int) -> tuple[np.ndarray, np.ndarray]:
         """Image uint8 [h, w, 3] and class ids uint8 [h, w]."""
@@ -52,9 +53,12 @@ class Records:
         if not shards:
             raise ValueError(f'{record_dir} has no shards of split {split!r}')
         written = manifest.read(record_dir, split)
-        if not written and not dataset:
+        if dataset:
+            self.dataset = dataset
+        elif written:
+            self.dataset = _row_of(written)
+        else:
             raise ValueError(f'{record_dir} has no manifest of {split}: give --dataset, to know the classes')
-        self.dataset = dataset or _row_of(written)
         legal = frozenset((*range(self.dataset.num_classes), self.dataset.ignore_label))
         self._chunks = [chunk for shard in shards for chunk in checks.chunks(shard, legal)]
         self._places = [(shard, frame.offset) for shard in shards for frame in frames(shard)]
@@ -79,7 +83,7 @@ def _rgb(encoded: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(encoded)).convert('RGB'))
 
 
-def _row_of(written: dict) -> Dataset:
+def _row_of(written: dict[str, Any]) -> Dataset:
     """The row that the records were converted with, for its colours; made up where it isn't ours."""
     names = tuple(written['class_names'])
     if written['dataset'] in rows.names():
@@ -92,6 +96,5 @@ def _row_of(written: dict) -> Dataset:
 
 
 def made_up_colors(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Pascal VOC's rule: the bits of the id, spread over red, green and blue from the highest bit down."""
-    return tuple(tuple(sum((label >> 3 * bit + channel & 1) << 7 - bit for bit in range(3)) for channel in range(3))
-                 for label in range(count))
+    """Pascal VOC's rule for each of the ids 0 .. count - 1."""
+    return tuple(map(rows.default_color, range(count)))

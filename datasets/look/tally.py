@@ -20,7 +20,7 @@ class Tally:
     ignore_label: int
     num_images: int = 0
     ignored_pixels: int = 0
-    sizes: Counter = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     empty: list[int] = field(default_factory=list)
     single: list[int] = field(default_factory=list)
     void: dict[int, float] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Tally:
     class_images: np.ndarray = field(init=False)
     class_image_pixels: np.ndarray = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.class_pixels, self.class_images, self.class_image_pixels = np.zeros((3, self.num_classes), np.int64)
 
     def add(self, position: int, size: tuple[int, int], pixels: np.ndarray) -> None:
@@ -55,7 +55,7 @@ class Tally:
         half = count - count // 2 if self.single else count
         chosen = {position: 'all void' for position in self.empty[:half]}
         chosen |= {position: 'single class' for position in self.single[:count - len(chosen)]}
-        for position in sorted(self.void, key=self.void.get, reverse=True):
+        for position in sorted(self.void, key=self.void.__getitem__, reverse=True):
             if len(chosen) < count and self.void[position] > 0:
                 chosen.setdefault(position, f'{100 * self.void[position]:.0f} % void')
         return list(chosen.items())

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from datasets.raw import jpeg, png
 
@@ -26,7 +27,7 @@ KEPT = {'JPEG': jpeg, 'PNG': png}
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
+def opened(path: Path) -> Iterator[tuple[ImageFile, bytes]]:
     """The image, its header read only, and the file's bytes; ValueError when it isn't one picture that can be read."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError('not a file')
@@ -42,12 +43,12 @@ def opened(path: Path) -> Iterator[tuple[Image.Image, bytes]]:
     with image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f'{image.width}x{image.height} is more than {MAX_PIXELS} pixels')
-        if image.format in ANIMATED and _num_pictures(image) > 1:
-            raise ValueError(f'holds {image.n_frames} pictures: save the one that is meant')
+        if image.format in ANIMATED and (count := _num_pictures(image)) > 1:
+            raise ValueError(f'holds {count} pictures: save the one that is meant')
         yield image, data
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes) -> ImageFile:
     with warnings.catch_warnings():
         # Pillow warns of a little less than MAX_PIXELS.
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
@@ -113,6 +114,7 @@ def read(path: Path) -> Stored:
             decoded = _eight_bits(image, data)
         elif not KEPT[image.format].is_whole(data):
             _load_for_verdict(image, data)
+        assert image.format  # of what Image.open made it always is known
         return Stored(size, orientation or _orientation(image), data, image.format.lower(), decoded)
 
 
@@ -152,9 +154,13 @@ def _eight_bits(image: Image.Image, data: bytes) -> np.ndarray:
     return np.asarray(image.convert('RGB'))
 
 
-def raw_mode(image: Image.Image) -> str:
+def raw_mode(image: ImageFile) -> str:
     """How the file stores a pixel, such as 'L;4' for four bits of grey that Pillow stretches to eight.
 
     Only before the pixels are loaded.
     """
-    return image.tile[0][3] if image.format == 'PNG' else image.mode
+    if image.format != 'PNG':
+        return image.mode
+    mode = image.tile[0][3]
+    assert isinstance(mode, str)  # other formats' plugins may put a tuple there
+    return mode

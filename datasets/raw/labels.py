@@ -113,16 +113,14 @@ def to_ids(raw: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Maps raw ids to class ids or the ignore label, uint8, and counts these; the same array where nothing changes."""
     values, counts = _histogram(raw)
     legal = dataset.legal_ids
-    mapped = [legal.get(int(value)) for value in values]
-    bad = [f'{value} ({count} pixels)' for value, count, label in zip(values, counts, mapped, strict=True)
-           if label is None]
+    bad = [f'{value} ({count} pixels)' for value, count in zip(values, counts, strict=True) if int(value) not in legal]
     if bad:
         known = (f'ids of {dataset.name} are the {len(legal)} in {min(legal)}..{max(legal)} that its row maps'
                  if legal is dataset.ids else
                  f'classes are 0..{dataset.num_classes - 1}, ignored is {dataset.ignore_label}')
         more = f' and {len(bad) - 8} more' if len(bad) > 8 else ''
         raise ValueError(f'holds ids {", ".join(bad[:8])}{more}; {known}')
-    mapped = np.asarray(mapped, np.uint8)
+    mapped = np.asarray([legal[int(value)] for value in values], np.uint8)
     pixels = np.zeros(256, np.int64)
     np.add.at(pixels, mapped, counts)
     return _mapped(raw, values, mapped), pixels

@@ -2,13 +2,15 @@
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from datasets.raw.pairs import Pair, Problem
 from datasets.row import Dataset
 
 Found = tuple[Path, Path]
+# A line of a list -> the pair, or what is wrong with the line.
+OfLine = Callable[[Dataset, Path, str, str], Pair | str]
 
 
 def candidates(dataset: Dataset, data_dir: Path, split: str) -> list[str]:
@@ -39,7 +41,7 @@ def _candidates(dataset: Dataset, data_dir: Path, split: str) -> Iterator[Found]
             yield data_dir / root, data_dir / root / template.format(split=dataset.folder(split))
 
 
-def _pairs(of_line, dataset: Dataset, split: str, found: Found) -> tuple[list[Pair], list[Problem]]:
+def _pairs(of_line: OfLine, dataset: Dataset, split: str, found: Found) -> tuple[list[Pair], list[Problem]]:
     root, list_path = found
     pairs, problems = [], []
     combined = list_path == root / (dataset.splits[split].union or ('',))[0]
@@ -82,9 +84,10 @@ def _id_pair(dataset: Dataset, root: Path, split: str, line: str) -> Pair | str:
     paths = []
     for templates in dataset.templates(split):
         named = [_below(root, template.format(split=dataset.folder(split), id=line)) for template in templates]
-        if None in named:
+        within = [path for path in named if path]
+        if len(within) < len(named):
             return f'{line!r} leads out of {root}'
-        paths.append(_present(named))
+        paths.append(_present(within))
     return Pair(line, *paths)
 
 

@@ -68,7 +68,7 @@ def check_chunk(chunk: Chunk) -> list[Bad | Good]:
 class Reader:
     """The operations of the input pipeline in a graph of their own, fed one record at a time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         import tensorflow as tf
 
         from datasets.records import decode
@@ -130,7 +130,8 @@ def _name(shard: str, frame: Frame) -> str:
         return UNNAMED
 
 
-def _sound(record: tfrecord.Record, decoded: tuple, legal: frozenset[int]) -> tuple[tuple[int, int], np.ndarray]:
+def _sound(record: tfrecord.Record, decoded: tuple[tuple[int, int], np.ndarray], legal: frozenset[int]
+           ) -> tuple[tuple[int, int], np.ndarray]:
     """Size and pixels per id of a decoded record; ValueError when its parts disagree."""
     (height, width), label = decoded
     if label.shape != (height, width):

@@ -90,7 +90,7 @@ def _table() -> tuple[int, ...]:
 TABLE = _table()
 
 
-def _crc32c(octets, table):
+def _crc32c(octets: bytes | np.ndarray, table: tuple[int, ...] | np.ndarray) -> int | np.ndarray:
     """Of integers, or of arrays uint32 at once."""
     crc = ONES
     for octet in octets:
@@ -98,5 +98,5 @@ def _crc32c(octets, table):
     return crc ^ ONES
 
 
-def _masked(crc):
+def _masked(crc: int | np.ndarray) -> int | np.ndarray:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & ONES

@@ -9,13 +9,14 @@ from pathlib import Path
 from datasets.records import manifest, tfrecord
 from datasets.records.frames import frames
 from datasets.records.manifest import Pixels
+from datasets.records.report import Report
 from datasets.row import Dataset, Layout, Split
 
 KEPT = 'before_repair'
 
 
-def repair(report, output_dir: Path) -> str:
-    """Writes what `report` (datasets.verify) found good to output_dir, byte for byte, and says so.
+def repair(report: Report, output_dir: Path) -> str:
+    """Writes what `report` found good to output_dir, byte for byte, and says so.
 
     In the records' own folder the new files replace the old, which are kept below it. Records whose name a former one
     has stay: only a person knows which to drop. ValueError when nothing is good or files are in the way.
@@ -75,7 +76,7 @@ def _refuse_existing(output_dir: Path, split: str) -> None:
         raise ValueError(f'{existing[0]} exists: give another --output_dir')
 
 
-def _write(report, work: Path) -> list[Path]:
+def _write(report: Report, work: Path) -> list[Path]:
     """The new shards and, last, the manifest; a shard of which nothing is left goes."""
     bad = {(record.shard, record.offset) for record in report.bad}
     good = [(shard, [frame for frame in frames(shard) if (str(shard), frame.offset) not in bad])

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -40,7 +41,7 @@ class Shard:
     path: Path
     pairs: list[Pair]
     fingerprint: str
-    entry: dict | None = None
+    entry: dict[str, Any] | None = None
     pixels: Pixels = field(default_factory=Pixels)
 
     @property
@@ -52,7 +53,7 @@ class Shard:
 class Written:
     """The manifest entries of a split's shards, their pixels, and what was wrong with its files."""
 
-    entries: list[dict]
+    entries: list[dict[str, Any]]
     pixels: Pixels
     problems: list[Problem]
     num_kept: int
@@ -63,7 +64,8 @@ def write(dataset: Dataset, split: str, pairs: list[Pair], work: Path, num_shard
     shards = _plan(dataset, split, pairs, work, num_shards)
     num_kept = sum(shard.entry is not None for shard in shards)
     todo = [pair for shard in shards if not shard.entry for pair in shard.pairs]
-    problems: list[Problem] = []
+    entries: list[dict[str, Any]] = []
+    pixels, problems = Pixels(), list[Problem]()
     stream = _stream(dataset, split, todo, workers)
     for shard in shards:
         if not shard.entry:
@@ -72,11 +74,10 @@ def write(dataset: Dataset, split: str, pairs: list[Pair], work: Path, num_shard
             shard.entry = manifest.shard_entry(shard.path, count)
             if not problems:
                 _write_journal(shard)
-    next(stream, None)  # Lets the progress say that it's done.
-    pixels = Pixels()
-    for shard in shards:
+        entries.append(shard.entry)
         pixels.merge(shard.pixels)
-    return Written([shard.entry for shard in shards], pixels, problems, num_kept)
+    next(stream, None)  # Lets the progress say that it's done.
+    return Written(entries, pixels, problems, num_kept)
 
 
 def _plan(dataset: Dataset, split: str, pairs: list[Pair], work: Path, num_shards: int) -> list[Shard]:
@@ -125,7 +126,7 @@ def _fingerprint(dataset: Dataset, pairs: list[Pair]) -> str:
     return digest.hexdigest()
 
 
-def _stamp(path: Path) -> tuple:
+def _stamp(path: Path) -> tuple[str, int, int] | tuple[str, None]:
     try:
         status = path.stat()
     except OSError:

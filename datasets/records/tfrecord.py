@@ -1,9 +1,10 @@
 """TFRecord shards of examples with the official DeepLab keys; rishizek/tensorflow-deeplab-v3-plus' are read too."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ FILENAME = 'image/filename'
 LABELS = ('image/segmentation/class/encoded', 'label/encoded')
 # Bytes 24 and 25 of a PNG: bit depth 8, colour type 0 (grey).
 GREY_PNG = b'\x08\x00'
+
+Value = TypeVar('Value', bytes, int)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def parse(serialized: bytes) -> Record:
     features = {key: list(value.bytes_list.value) or list(value.int64_list.value)
                 for key, value in example.features.feature.items()}
     label = next((features[key][0] for key in LABELS if features.get(key)), None)
-    image = _first(features, IMAGE, None)
+    image = features[IMAGE][0] if features.get(IMAGE) else None
     if not isinstance(label, bytes) or not isinstance(image, bytes):
         raise ValueError(f'a record needs {IMAGE} and one of {", ".join(LABELS)}; it has {", ".join(sorted(features))}')
     return Record(
@@ -87,9 +90,10 @@ def parse(serialized: bytes) -> Record:
     )
 
 
-def _first(features: dict, key: str, default):
+def _first(features: Mapping[str, Sequence[bytes] | Sequence[int]], key: str, default: Value) -> Value:
+    """A feature's first value, or the default when it has none or another type of them."""
     value = features[key][0] if features.get(key) else default
-    return value if default is None or isinstance(value, type(default)) else default
+    return value if isinstance(value, type(default)) else default
 
 
 def write_shard(path: Path, records: Iterable[Record]) -> int:
@@ -113,7 +117,7 @@ def scan_offsets(path: Path) -> np.ndarray:
     TensorFlow reads a shard that was cut at a record's border or inside a header as a clean end; here both are errors,
     a cut at a border excepted, which only a manifest can tell.
     """
-    offsets = []
+    offsets: list[int] = []
     for frame in frames(path):
         if frame.fault:
             raise ValueError(f'{path}: record {len(offsets)} at byte {frame.offset} is truncated or damaged '
