@@ -81,9 +81,9 @@ def reduced(values: Mapping[str, np.ndarray], where: str, kernel_size: int, chan
     return result
 
 
-def _layer(values, where, name):
+def _layer(values: Mapping[str, np.ndarray], where: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     try:
-        return tuple(values[f'{SCOPE}/{name}/{part}'] for part in ('weights', 'biases'))
+        return values[f'{SCOPE}/{name}/weights'], values[f'{SCOPE}/{name}/biases']
     except KeyError as error:
         raise ValueError(f'{where} has no {error.args[0]}; give slim\'s vgg_16.ckpt, such as catalog:vgg_16') from error
 

@@ -49,9 +49,9 @@ def _fetch(entry: Entry, folder: Path) -> Path:
     target, record_path = folder / entry.name, folder / f'{entry.name}.json'
     record = _read_record(record_path)
     if target.exists():
-        _check_unpacked(target, record, record_path)
-        print(f'{entry.name} is in {target}, unchanged since {record["fetched"]}')
-        return target / record['checkpoint']
+        unchanged = _unchanged(target, record, record_path)
+        print(f'{entry.name} is in {target}, unchanged since {unchanged["fetched"]}')
+        return target / unchanged['checkpoint']
     archive = folder / entry.archive
     by_hand = archive.exists()
     if not by_hand:
@@ -97,7 +97,8 @@ def _check_archive(archive: Path, found: dict[str, Any], entry: Entry, record: d
                                  f'another file. Nothing was unpacked; remove it and run again')
 
 
-def _check_unpacked(target: Path, record: dict[str, Any] | None, record_path: Path) -> None:
+def _unchanged(target: Path, record: dict[str, Any] | None, record_path: Path) -> dict[str, Any]:
+    """The record of what lies in `target`, once all of it is as the record says."""
     remedy = f'Nothing was touched; move {target} away to fetch it again'
     if record is None:
         raise ValueError(f'{target} exists and there is no {record_path} that says what belongs into it. {remedy}')
@@ -107,6 +108,7 @@ def _check_unpacked(target: Path, record: dict[str, Any] | None, record_path: Pa
             raise ValueError(f'{path} is missing. {remedy}')
         if describe(path) != known:
             raise ValueError(f'{path} was changed since {record["fetched"]}. {remedy}')
+    return record
 
 
 def _contents(folder: Path) -> dict[str, dict[str, Any]]:

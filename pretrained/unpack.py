@@ -1,10 +1,10 @@
 """Unpacks archives that come from elsewhere: nothing outside the target, nothing but files and folders, no bombs."""
 
 import gzip
+import io
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 CHUNK = 1 << 20
 MAX_MEMBERS = 1000
@@ -35,14 +35,15 @@ class _Refused(Exception):
     pass
 
 
-class _Limited:
+class _Limited(io.BufferedIOBase):
     """Reads up to `limit` bytes and then refuses: headers can hold as much as files."""
 
-    def __init__(self, file: BinaryIO, limit: int):
+    def __init__(self, file: gzip.GzipFile, limit: int):
         self._file, self._limit, self._left = file, limit, limit
 
-    def read(self, size: int) -> bytes:
-        data = self._file.read(min(size, self._left + 1))
+    def read(self, size: int | None = -1, /) -> bytes:
+        most = self._left + 1
+        data = self._file.read(most if size is None or size < 0 else min(size, most))
         self._left -= len(data)
         if self._left < 0:
             raise _Refused(f'it unpacks to more than {self._limit} bytes')
