@@ -10,7 +10,11 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 from console.command import Parser
 from console.exits import DONE, guarded
@@ -143,7 +147,7 @@ def draw_rooms(path: Path) -> None:
     _save(figure, axes, path)
 
 
-def _box(axes, left: float, bottom: float, width: float, height: float, box: Box) -> None:
+def _box(axes: 'Axes', left: float, bottom: float, width: float, height: float, box: Box) -> None:
     from matplotlib.patches import Rectangle
     colour = COLOURS.get(box.place.partition('.')[0], OTHER)
     axes.add_patch(Rectangle((left, bottom), width, height, facecolor=colour, edgecolor='#777777', linewidth=0.8))
@@ -152,11 +156,11 @@ def _box(axes, left: float, bottom: float, width: float, height: float, box: Box
                   family=family)
 
 
-def _arrow(axes, start: tuple[float, float], end: tuple[float, float], **style: str) -> None:
+def _arrow(axes: 'Axes', start: tuple[float, float], end: tuple[float, float], **style: str) -> None:
     axes.annotate('', end, start, arrowprops={'arrowstyle': '->', 'color': '#555555', **style})
 
 
-def _save(figure, axes, path: Path) -> None:
+def _save(figure: 'Figure', axes: 'Axes', path: Path) -> None:
     axes.axis('off')
     axes.autoscale_view()
     axes.set_aspect('equal')

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.command import Parser
@@ -36,7 +37,7 @@ def commands(folder: Path, dataset: str, raw_dir: Path, images: Path) -> list[li
     return [[str(part) for part in command] for command in chain]
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser('tools.demo', __doc__)
     parser.add_argument('--dir', type=Path, default=Path('demo'), help='where everything goes; default %(default)s')
     parser.add_argument('--dataset', default='synthetic', help='default %(default)s')
