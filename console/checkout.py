@@ -23,7 +23,7 @@ def git() -> dict[str, str | bool | None]:
     def ask(*arguments: str) -> str:
         return subprocess.run(['git', '-C', str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout
 
-    unknown = {'commit': None, 'dirty': None}
+    unknown: dict[str, str | bool | None] = {'commit': None, 'dirty': None}
     if ROOT is None or not (ROOT / '.git').exists():  # a repository around site-packages is not ours
         return unknown
     try:

@@ -39,6 +39,6 @@ def guarded(main: Callable[[], int]) -> int:
         signal.signal(signal.SIGTERM, before)
 
 
-def _terminate(number: int, _frame) -> None:
+def _terminate(number: int, _frame: object) -> None:
     signal.signal(number, signal.SIG_DFL)
     sys.exit(TERMINATED)
