@@ -1,7 +1,7 @@
 """Evaluate checkpoints on a split: per-class IoU at the original resolution, and a result JSON.
 
     python evaluate.py --model_dir runs/camvid [--checkpoint latest|best|all|average:N|PATH] [--check]
-    python evaluate.py --recipe ROW --checkpoint PATH --data_dir records/voc2012
+    python evaluate.py --recipe ROW --checkpoint PATH --record_dir records/voc2012
 """
 
 import argparse
@@ -13,7 +13,7 @@ from deeplab.command import flags
 
 
 def main(argv=None) -> int:
-    parser = flags.trained_parser(__doc__, short=('dataset', 'data_dir', 'precision'))
+    parser = flags.trained_parser(__doc__, short=('dataset', 'record_dir', 'precision'))
     parser.add_argument('--split', dest='data.eval_split', default=argparse.SUPPRESS, metavar='X',
                         help="split to evaluate; default: the recipe's (data.eval_split)")
     parser.add_argument('--check', action='store_true',

@@ -19,9 +19,9 @@ from deeplab.command import flags
 
 
 def main(argv=None) -> int:
-    parser = flags.trained_parser(__doc__, short=('dataset', 'precision'))
+    parser = flags.trained_parser(__doc__, short=('dataset', 'precision'), formerly={'--data_dir': '--list_dir'})
     parser.add_argument('--input', nargs='+', required=True, help='files, folders, globs or .txt lists')
-    parser.add_argument('--data_dir', type=Path,
+    parser.add_argument('--list_dir', type=Path,
                         help="folder that the paths in a .txt list are relative to; default: the list's")
     parser.add_argument('--output_dir', type=Path, help='where the PNGs go; default MODEL_DIR/predictions')
     parser.add_argument('--format', default='ids,colour,overlay', help='which PNGs; default %(default)s')
@@ -37,7 +37,7 @@ def main(argv=None) -> int:
     resolved = run.resolve(recipe)
     rules = submission.choose(own.submission, resolved.dataset) if own.submission else None
     formats = infer.choose_formats(own.format)
-    sources = infer.find_sources(own.input, output_dir, own.data_dir)
+    sources = infer.find_sources(own.input, output_dir, own.list_dir)
     if rules:
         files = submission.plan(rules, sources, output_dir, own.overwrite)
     else:

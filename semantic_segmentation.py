@@ -27,8 +27,8 @@ def main(argv=None) -> int:
     task = tonandr.read(own.conf or tonandr.find(Path.cwd()))
     for note in task.notes:
         print(f'note: {note}', file=sys.stderr)
-    if 'data.data_dir' not in overrides:
-        overrides['data.data_dir'] = str(tonandr.records(task.folder))
+    if 'data.record_dir' not in overrides:
+        overrides['data.record_dir'] = str(tonandr.records(task.folder))
     model_dir = task.folder / 'model'
     if task.mode == 'evaluate':
         return _evaluate(run.resolve(flags.overridden(task.recipe, overrides)), model_dir, task.folder / 'results')

@@ -1,6 +1,6 @@
 """Train a segmentation network: flags -> recipe -> tf.estimator.train_and_evaluate.
 
-    python train.py --recipe deeplabv3plus_mnv2_camvid --data_dir records/camvid --model_dir runs/camvid
+    python train.py --recipe deeplabv3plus_mnv2_camvid --record_dir records/camvid --model_dir runs/camvid
     python train.py --recipe ROW --dry_run
     python train.py --list
 

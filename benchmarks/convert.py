@@ -1,6 +1,6 @@
 """Times a conversion against decoding its labels, and against reading them.
 
-    python -m benchmarks.convert --dataset voc2012 --data_dir DIR --split val --output convert.json
+    python -m benchmarks.convert --dataset voc2012 --raw_dir DIR --split val --output convert.json
 
 Decoding a label gives what its file stores; reading it, checked and mapped class ids and their number. Every run is
 timed with all workers, their start included (which is most of the time of a small split, and timed alone too), and in
@@ -41,9 +41,9 @@ def read_label(dataset: Dataset, pair: Pair) -> int:
     return labels.read(pair.label, dataset).size
 
 
-def measure(dataset: Dataset, data_dir: Path, split: str, workers: int, repeats: int) -> dict:
+def measure(dataset: Dataset, raw_dir: Path, split: str, workers: int, repeats: int) -> dict:
     """Seconds of `repeats` runs of each, with warm files, in turns."""
-    pairs, _ = find_pairs(dataset, data_dir, split)
+    pairs, _ = find_pairs(dataset, raw_dir, split)
 
     def of_labels(function: Callable[[Pair], int], workers: int) -> None:
         sum(ordered_map(function, pairs, workers))
@@ -53,7 +53,7 @@ def measure(dataset: Dataset, data_dir: Path, split: str, workers: int, repeats:
 
     def converted(workers: int) -> None:
         with tempfile.TemporaryDirectory() as output:
-            convert(dataset, data_dir, output, [split], workers=workers)
+            convert(dataset, raw_dir, output, [split], workers=workers)
 
     tasks = {'decoding_labels': functools.partial(of_labels, decode_label),
              'reading_labels': functools.partial(of_labels, functools.partial(read_label, dataset)),
@@ -92,16 +92,16 @@ def _ratios(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = Parser('benchmarks.convert', __doc__)
+    parser = Parser('benchmarks.convert', __doc__, formerly={'--data_dir': '--raw_dir'})
     parser.add_argument('--dataset', default='voc2012')
-    parser.add_argument('--data_dir', required=True)
+    parser.add_argument('--raw_dir', required=True)
     parser.add_argument('--split', required=True)
     parser.add_argument('--workers', type=int, default=os.cpu_count())
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--output', required=True, help='JSON file')
     options = parser.parse_args(arguments)
     import tensorflow  # noqa: F401  imported by the first conversion, and not its cost
-    result = measure(rows.load(options.dataset), Path(options.data_dir), options.split, options.workers,
+    result = measure(rows.load(options.dataset), Path(options.raw_dir), options.split, options.workers,
                      options.repeats)
     write_whole(options.output, json.dumps(result, indent=1) + '\n')
     for name, ratio in result['speed_against'].items():

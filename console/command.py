@@ -1,16 +1,31 @@
-"""The parser that every command has which isn't one of the mains: `python -m MODULE`."""
+"""What parsers of command lines share, and the one of every command that isn't a main: `python -m MODULE`."""
 
 import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 
 from console import exits
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose help is the module's docstring, the flags and what exit statuses mean."""
+    """An argument parser whose help is the module's docstring, the flags and what exit statuses mean.
 
-    def __init__(self, module: str, doc: str):
+    `formerly` maps what flags were called before to what they are called, such as --data_dir to --raw_dir.
+    """
+
+    def __init__(self, module: str, doc: str, formerly: Mapping[str, str] | None = None):
         super().__init__(prog=f'python -m {module}', description=doc, epilog=exits.MEANING,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._formerly = formerly or {}
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+        return super().parse_known_args(renamed(sys.argv[1:] if args is None else args, self._formerly), namespace)
+
+
+def renamed(arguments: Iterable[str], formerly: Mapping[str, str]) -> list[str]:
+    """The arguments with flags, as --flag or --flag=value, by their present names."""
+    parts = [argument.partition('=') for argument in arguments]
+    return [formerly.get(flag, flag) + equals + value for flag, equals, value in parts]
 
 
 def positive(text: str) -> int:

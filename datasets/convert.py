@@ -1,6 +1,6 @@
 """Converts a raw dataset into TFRecord shards with a manifest, after checking every file.
 
-    python -m datasets.convert --dataset NAME --data_dir DIR --output_dir records/NAME
+    python -m datasets.convert --dataset NAME --raw_dir DIR --output_dir records/NAME
 
 Interrupted, the same command goes on with the shards that were finished; errors leave nothing behind.
 """
@@ -32,21 +32,21 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 NUM_SHARDS = 4
 
 
-def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, splits: Sequence[str] = (), *,
+def convert(dataset: Dataset, raw_dir: str | Path, output_dir: str | Path, splits: Sequence[str] = (), *,
             num_shards: int = NUM_SHARDS, workers: int | None = None, overwrite: bool = False) -> dict[str, dict]:
-    """Converts the splits (all that data_dir has, when none is named) and returns their manifests.
+    """Converts the splits (all that raw_dir has, when none is named) and returns their manifests.
 
     Every file is checked before what output_dir holds is touched; one ValueError lists all that can't be converted. The
     bytes written depend on the data and num_shards only, not on the number of workers (default: one per core). After an
     interruption the same call goes on with the shards that were finished; errors leave nothing behind.
     """
-    data_dir, output_dir = Path(data_dir), Path(output_dir)
+    raw_dir, output_dir = Path(raw_dir), Path(output_dir)
     workers = workers or os.cpu_count() or 1
     # With none at all the first split goes on, to fail with what was looked for.
-    splits = tuple(dict.fromkeys(splits)) or present_splits(dataset, data_dir) or tuple(dataset.splits)[:1]
+    splits = tuple(dict.fromkeys(splits)) or present_splits(dataset, raw_dir) or tuple(dataset.splits)[:1]
     if not overwrite:
         _refuse_existing(output_dir, splits)
-    pairs, problems = _find_all(dataset, data_dir, splits)
+    pairs, problems = _find_all(dataset, raw_dir, splits)
     with _working(output_dir) as work:
         manifests = {}
         for split in splits:
@@ -67,8 +67,8 @@ def convert(dataset: Dataset, data_dir: str | Path, output_dir: str | Path, spli
     return manifests
 
 
-def _find_all(dataset: Dataset, data_dir: Path, splits: Sequence[str]) -> tuple[dict[str, list[Pair]], list[Problem]]:
-    found = {split: find_pairs(dataset, data_dir, split) for split in splits}
+def _find_all(dataset: Dataset, raw_dir: Path, splits: Sequence[str]) -> tuple[dict[str, list[Pair]], list[Problem]]:
+    found = {split: find_pairs(dataset, raw_dir, split) for split in splits}
     pairs = {split: pairs for split, (pairs, _) in found.items()}
     if any(pair.label.suffix == '.mat' for split in splits for pair in pairs[split]):
         matlab.require()
@@ -147,7 +147,7 @@ def _publish(work: Path, output_dir: Path, split: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    manifests = convert(rows.load(options.dataset), options.data_dir, options.output_dir, options.splits,
+    manifests = convert(rows.load(options.dataset), options.raw_dir, options.output_dir, options.splits,
                         num_shards=options.num_shards, workers=options.workers, overwrite=options.overwrite)
     for split, written in manifests.items():
         _report(split, written, options.output_dir)
@@ -164,11 +164,11 @@ def _report(split: str, written: dict, output_dir: str) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser('datasets.convert', __doc__)
+    parser = Parser('datasets.convert', __doc__, formerly={'--data_dir': '--raw_dir'})
     parser.add_argument('--dataset', required=True, help=f'{", ".join(rows.names())}, or the path of a .toml row')
-    parser.add_argument('--data_dir', required=True, help='the unpacked dataset')
+    parser.add_argument('--raw_dir', required=True, help='the unpacked dataset')
     parser.add_argument('--output_dir', required=True, help='where the shards and manifests go')
-    parser.add_argument('--splits', nargs='+', default=(), help='default: every split that data_dir has')
+    parser.add_argument('--splits', nargs='+', default=(), help='default: every split that raw_dir has')
     parser.add_argument('--num_shards', type=positive, default=NUM_SHARDS, help='per split; default %(default)s')
     parser.add_argument('--workers', type=positive, help='processes; default one per core')
     parser.add_argument('--overwrite', action='store_true', help='replace what output_dir holds of these splits')

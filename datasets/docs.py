@@ -19,7 +19,7 @@ INTRODUCTION = """# Datasets
 Written by `python -m datasets.docs` from `datasets/rows/*.toml`; edit those. Fetch a dataset, unpack it into a folder
 DIR, and this command checks every file and writes the records of all splits that DIR has, or of `--splits`:
 
-    python -m datasets.convert --dataset NAME --data_dir DIR --output_dir records/NAME
+    python -m datasets.convert --dataset NAME --raw_dir DIR --output_dir records/NAME
 
 A split with another number of images than the published one is converted with a warning. Splits in brackets hold images
 of others too and are converted only when `--splits` names them. Pixels of the ignored label are neither trained nor

@@ -1,6 +1,6 @@
 """Shows what a dataset holds, raw or as records.
 
-    python -m datasets.inspect --dataset NAME --data_dir DIR --output_dir look
+    python -m datasets.inspect --dataset NAME --raw_dir DIR --output_dir look
     python -m datasets.inspect --record_dir records/NAME --output_dir look
 
 For each split: a contact sheet, a sheet of the worst examples, charts of classes and sizes, and a table with class
@@ -94,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _sources(options: argparse.Namespace) -> Iterator[tuple[str, Raw | Records]]:
     """(split, source) of each split asked for, or of all that are there."""
-    if bool(options.record_dir) == bool(options.data_dir):
-        raise ValueError('give --record_dir, or --data_dir and --dataset')
+    if bool(options.record_dir) == bool(options.raw_dir):
+        raise ValueError('give --record_dir, or --raw_dir and --dataset')
     dataset = rows.load(options.dataset) if options.dataset else None
     make: Callable[[str], Raw | Records]
     if options.record_dir:
@@ -104,8 +104,8 @@ def _sources(options: argparse.Namespace) -> Iterator[tuple[str, Raw | Records]]
         make = functools.partial(Records, folder, dataset=dataset)
     else:
         if not dataset:
-            raise ValueError('--data_dir needs --dataset')
-        folder = Path(options.data_dir)
+            raise ValueError('--raw_dir needs --dataset')
+        folder = Path(options.raw_dir)
         splits = options.splits or layouts.present_splits(dataset, folder)
         make = functools.partial(Raw, dataset, folder)
     if not splits:
@@ -115,9 +115,9 @@ def _sources(options: argparse.Namespace) -> Iterator[tuple[str, Raw | Records]]
 
 
 def _parser() -> Parser:
-    parser = Parser('datasets.inspect', __doc__)
+    parser = Parser('datasets.inspect', __doc__, formerly={'--data_dir': '--raw_dir'})
     parser.add_argument('--dataset', help=f'{", ".join(rows.names())}, or the path of a .toml row')
-    parser.add_argument('--data_dir', help='the unpacked dataset')
+    parser.add_argument('--raw_dir', help='the unpacked dataset')
     parser.add_argument('--record_dir', help='or what `python -m datasets.convert` wrote')
     parser.add_argument('--output_dir', required=True, help='where the pictures go')
     parser.add_argument('--splits', nargs='+', default=(), help='default: every split that is there')

@@ -37,7 +37,7 @@ def new(root: Path, output: Path, splits: dict[str, Match], unsure: list[str], w
     rowtext.write(output, rowtext.row(root, splits, chosen, [*unsure, *unpaired], counts))
     told = '\n  '.join([*unsure, *unpaired] or ['nothing'])
     pairs = ', '.join(f'{split} {count} pairs' for split, count in counts.items())
-    where = f'--dataset {shlex.quote(str(output))} --data_dir {shlex.quote(str(root))}'
+    where = f'--dataset {shlex.quote(str(output))} --raw_dir {shlex.quote(str(root))}'
     return (f'{output}: {len(chosen.entries)} classes, {pairs}\nunsure of:\n  {told}\nedit the row, look at it, then '
             f'convert:\n  python -m datasets.inspect {where} --output_dir look\n'
             f'  python -m datasets.convert {where} --output_dir records')

@@ -183,7 +183,7 @@ def _figure(figure: catalog.Figure) -> str:
 
 
 def _advice(entry: Entry, checkpoint: Path) -> list[str]:
-    lines = [f'  python evaluate.py --recipe {figure.recipe} --checkpoint {checkpoint} --data_dir RECORDS'
+    lines = [f'  python evaluate.py --recipe {figure.recipe} --checkpoint {checkpoint} --record_dir RECORDS'
              for figure in entry.figures if figure.recipe]
     options = ''.join(f' --model.backbone_options.{key} {value}' for key, value in entry.backbone_options.items())
     backbone = f' --model.backbone {entry.backbone}{options}' if entry.backbone else ''

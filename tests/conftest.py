@@ -37,5 +37,5 @@ def raw(tmp_path_factory) -> Path:
 def record_dir(raw, tmp_path_factory) -> Path:
     """The records of `raw`."""
     folder = tmp_path_factory.mktemp('records')
-    python('-m', 'datasets.convert', '--dataset', 'synthetic', '--data_dir', raw, '--output_dir', folder)
+    python('-m', 'datasets.convert', '--dataset', 'synthetic', '--raw_dir', raw, '--output_dir', folder)
     return folder

@@ -112,9 +112,9 @@ def test_the_chain_runs_from_an_empty_folder(installed, tmp_path):
     assert 'mobilenet_v2' in call('deeplab-train', '--list')
     run(installed / 'python', '-m', 'datasets.synthetic', '--output_dir', 'raw', '--num_train', 8, '--num_val', 2,
         cwd=tmp_path)
-    call('deeplab-convert', '--dataset', 'synthetic', '--data_dir', 'raw', '--output_dir', 'records')
+    call('deeplab-convert', '--dataset', 'synthetic', '--raw_dir', 'raw', '--output_dir', 'records')
     call('deeplab-inspect', '--record_dir', 'records', '--output_dir', 'look')
-    call('deeplab-train', '--recipe', 'demo', '--data_dir', 'records', '--model_dir', 'run', *TINY, '--max_steps', 2)
+    call('deeplab-train', '--recipe', 'demo', '--record_dir', 'records', '--model_dir', 'run', *TINY, '--max_steps', 2)
     call('deeplab-evaluate', '--model_dir', 'run', '--result', 'result.json')
     call('deeplab-infer', '--model_dir', 'run', '--input', 'raw/JPEGImages', '--output_dir', 'predictions')
     call('deeplab-export', '--model_dir', 'run', '--export_dir', 'exported')

@@ -24,7 +24,7 @@ def train(record_dir, model_dir, *more, **options):
 
 
 def command(record_dir, model_dir, *more):
-    return ['train.py', '--recipe', 'demo', '--data_dir', record_dir, '--model_dir', model_dir, *TINY,
+    return ['train.py', '--recipe', 'demo', '--record_dir', record_dir, '--model_dir', model_dir, *TINY,
             '--max_steps', STEPS, '--train.save_steps', 5, '--train.eval_secs', 10**6, '--train.log_steps', 1, *more]
 
 

@@ -27,8 +27,8 @@ def commands(folder: Path, dataset: str, raw_dir: Path, images: Path) -> list[li
     if dataset == 'synthetic':
         chain.append(['-m', 'datasets.synthetic', '--output_dir', raw_dir])
     chain += [
-        ['-m', 'datasets.convert', '--dataset', dataset, '--data_dir', raw_dir, '--output_dir', records, '--overwrite'],
-        ['train.py', '--recipe', 'demo', '--dataset', dataset, '--data_dir', records, '--model_dir', model_dir],
+        ['-m', 'datasets.convert', '--dataset', dataset, '--raw_dir', raw_dir, '--output_dir', records, '--overwrite'],
+        ['train.py', '--recipe', 'demo', '--dataset', dataset, '--record_dir', records, '--model_dir', model_dir],
         ['inference.py', '--model_dir', model_dir, '--input', images, '--output_dir', folder / 'predictions',
          '--overwrite'],
         ['export_model.py', '--model_dir', model_dir, '--export_dir', folder / 'exported'],

@@ -62,7 +62,7 @@ def index_records(record_dir: str | Path, split: str, dataset: Dataset | None = 
         manifest.compare(written, shards, [len(found) for found in offsets])
     if written and dataset and written['class_names'] != list(dataset.class_names):
         raise ValueError(f'{record_dir}: {split} was converted from {written["dataset"]}, whose classes are not those '
-                         f'of {dataset.name}: give the other --dataset or --data_dir')
+                         f'of {dataset.name}: give the other --dataset or --record_dir')
     index = RecordIndex(tuple(map(str, shards)), offsets, written)
     if on_corrupt == 'skip':
         return _without_corrupt(index)

@@ -24,9 +24,9 @@ from datasets.row import Dataset
 class Raw:
     """The files of a split, as a row finds them; files without partner are `problems`."""
 
-    def __init__(self, dataset: Dataset, data_dir: Path, split: str):
+    def __init__(self, dataset: Dataset, raw_dir: Path, split: str):
         self.dataset = dataset
-        self._pairs, self.problems = find_pairs(dataset, data_dir, split)
+        self._pairs, self.problems = find_pairs(dataset, raw_dir, split)
 
     def __len__(self) -> int:
         return len(self._pairs)

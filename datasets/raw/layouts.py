@@ -27,14 +27,14 @@ LAYOUTS = {
 }
 
 
-def present_splits(dataset: Dataset, data_dir: Path) -> tuple[str, ...]:
-    """The dataset's splits that data_dir has, without those that are converted on request only."""
+def present_splits(dataset: Dataset, raw_dir: Path) -> tuple[str, ...]:
+    """The dataset's splits that raw_dir has, without those that are converted on request only."""
     locate = _kind(dataset).locate
     return tuple(split for split, own in dataset.splits.items()
-                 if not own.on_request and not own.parts and locate(dataset, data_dir, split))
+                 if not own.on_request and not own.parts and locate(dataset, raw_dir, split))
 
 
-def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair], list[Problem]]:
+def find_pairs(dataset: Dataset, raw_dir: Path, split: str) -> tuple[list[Pair], list[Problem]]:
     """All pairs of a split in the order of its list or of its names, and every problem with them.
 
     Whether the files that a list names exist isn't looked at. ValueError when there is no such split or nothing of it.
@@ -42,19 +42,19 @@ def find_pairs(dataset: Dataset, data_dir: Path, split: str) -> tuple[list[Pair]
     kind = _kind(dataset)
     own = choose(f'split of {dataset.name}', split, dataset.splits)
     if own.parts:
-        parts = [find_pairs(dataset, data_dir, part) for part in own.parts]
+        parts = [find_pairs(dataset, raw_dir, part) for part in own.parts]
         return [pair for pairs, _ in parts for pair in pairs], [problem for _, found in parts for problem in found]
-    found = kind.locate(dataset, data_dir, split)
+    found = kind.locate(dataset, raw_dir, split)
     if not found:
-        candidates = ', '.join(kind.candidates(dataset, data_dir, split))
-        present = ', '.join(present_splits(dataset, data_dir)) or 'none'
-        raise ValueError(f'{data_dir} has no {kind.what} of {dataset.name} {split}: looked for {candidates}; '
+        candidates = ', '.join(kind.candidates(dataset, raw_dir, split))
+        present = ', '.join(present_splits(dataset, raw_dir)) or 'none'
+        raise ValueError(f'{raw_dir} has no {kind.what} of {dataset.name} {split}: looked for {candidates}; '
                          f'splits that are there: {present}')
     pairs, problems = kind.pairs(dataset, split, found)
     only = re.compile(own.only or '.*')
     chosen = [pair for pair in pairs if only.fullmatch(pair.id)]
     if pairs and not chosen:
-        raise ValueError(f'{data_dir}: no name of {dataset.name} {split} matches {only.pattern!r}')
+        raise ValueError(f'{raw_dir}: no name of {dataset.name} {split} matches {only.pattern!r}')
     return chosen, problems
 
 

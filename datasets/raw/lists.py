@@ -13,32 +13,32 @@ Found = tuple[Path, Path]
 OfLine = Callable[[Dataset, Path, str, str], Pair | str]
 
 
-def candidates(dataset: Dataset, data_dir: Path, split: str) -> list[str]:
+def candidates(dataset: Dataset, raw_dir: Path, split: str) -> list[str]:
     """The paths at which the split's list is looked for, and together those of the lists that it can be made of."""
     own, roots = dataset.splits[split], dataset.layout.roots
-    made_of = [' with '.join(str(data_dir / root / name) for name in (*own.union, *own.less)) for root in roots]
-    return [str(path) for _, path in _candidates(dataset, data_dir, split)] + (made_of if own.union else [])
+    made_of = [' with '.join(str(raw_dir / root / name) for name in (*own.union, *own.less)) for root in roots]
+    return [str(path) for _, path in _candidates(dataset, raw_dir, split)] + (made_of if own.union else [])
 
 
-def locate(dataset: Dataset, data_dir: Path, split: str) -> Found | None:
+def locate(dataset: Dataset, raw_dir: Path, split: str) -> Found | None:
     """The first root that has the split's list, and the list."""
-    found = next((found for found in _candidates(dataset, data_dir, split) if found[1].is_file()), None)
-    return found or _combined(dataset, data_dir, split)
+    found = next((found for found in _candidates(dataset, raw_dir, split) if found[1].is_file()), None)
+    return found or _combined(dataset, raw_dir, split)
 
 
-def _combined(dataset: Dataset, data_dir: Path, split: str) -> Found | None:
+def _combined(dataset: Dataset, raw_dir: Path, split: str) -> Found | None:
     """The first root that has all lists of a split that is made of others."""
     own = dataset.splits[split]
     for root in dataset.layout.roots if own.union else ():
-        if all((data_dir / root / name).is_file() for name in (*own.union, *own.less)):
-            return data_dir / root, data_dir / root / own.union[0]
+        if all((raw_dir / root / name).is_file() for name in (*own.union, *own.less)):
+            return raw_dir / root, raw_dir / root / own.union[0]
     return None
 
 
-def _candidates(dataset: Dataset, data_dir: Path, split: str) -> Iterator[Found]:
+def _candidates(dataset: Dataset, raw_dir: Path, split: str) -> Iterator[Found]:
     for root in dataset.layout.roots:
         for template in dataset.layout.list:
-            yield data_dir / root, data_dir / root / template.format(split=dataset.folder(split))
+            yield raw_dir / root, raw_dir / root / template.format(split=dataset.folder(split))
 
 
 def _pairs(of_line: OfLine, dataset: Dataset, split: str, found: Found) -> tuple[list[Pair], list[Problem]]:

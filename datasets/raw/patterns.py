@@ -32,16 +32,16 @@ class Side(NamedTuple):
         return self.root / self.template.format_map(defaultdict(lambda: '*', fields))
 
 
-def candidates(dataset: Dataset, data_dir: Path, split: str) -> list[str]:
+def candidates(dataset: Dataset, raw_dir: Path, split: str) -> list[str]:
     """The patterns at which the split's images are looked for."""
-    return [str(Side(data_dir / root, template, []).expected({'split': dataset.folder(split)}))
+    return [str(Side(raw_dir / root, template, []).expected({'split': dataset.folder(split)}))
             for root in dataset.layout.roots for template in dataset.templates(split)[0]]
 
 
-def locate(dataset: Dataset, data_dir: Path, split: str) -> tuple[Side, Side] | None:
+def locate(dataset: Dataset, raw_dir: Path, split: str) -> tuple[Side, Side] | None:
     """The images and labels below the first root that has any of the two."""
     for root in dataset.layout.roots:
-        images, labels = (_side(data_dir / root, templates, dataset.folder(split))
+        images, labels = (_side(raw_dir / root, templates, dataset.folder(split))
                           for templates in dataset.templates(split))
         if images.files or labels.files:
             return images, labels

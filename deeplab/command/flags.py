@@ -9,12 +9,13 @@ import dataclasses
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from console import exits
 from console.choices import nearest
+from console.command import renamed
 from deeplab.command import aliases, version
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
@@ -22,7 +23,7 @@ from deeplab.recipes.schema import Recipe
 # Flags that everyone types, by the field that they set.
 SHORT = {
     'dataset': 'data.dataset',
-    'data_dir': 'data.data_dir',
+    'record_dir': 'data.record_dir',
     'init': 'init.checkpoint',
     'batch_size': 'train.batch_size',
     'max_steps': 'train.max_steps',
@@ -31,15 +32,18 @@ SHORT = {
     'precision': 'train.precision',
     'seed': 'train.seed',
 }
+FORMERLY = {'--data_dir': '--record_dir'}
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that knows the fields of a recipe besides its own flags."""
 
-    def __init__(self, description: str, short: Sequence[str] = tuple(SHORT)):
+    def __init__(self, description: str, short: Sequence[str] = tuple(SHORT),
+                 formerly: Mapping[str, str] = FORMERLY):
         super().__init__(description=description, epilog=f'{_field_help()}\n\n{exits.MEANING}', allow_abbrev=False,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
         self.add_argument('--version', action=_Version, nargs=0, help='versions and commit of what runs here')
+        self._formerly = formerly
         fields = recipes.fields()
         for flag in short:
             self.add_argument(f'--{flag}', dest=SHORT[flag], metavar='X', default=argparse.SUPPRESS,
@@ -52,7 +56,9 @@ class Parser(argparse.ArgumentParser):
         """
         table = aliases.load()
         try:
-            own, fields = _split([_underscored(a) for a in (sys.argv[1:] if argv is None else argv)])
+            given = map(_underscored, sys.argv[1:] if argv is None else argv)
+            own, fields = _split(renamed(given, {old: new for old, new in self._formerly.items()
+                                                 if new in self._option_string_actions}))
             command = aliases.translate(own, self._option_string_actions, self._stride_field(), table)
         except ValueError as error:
             self.error(str(error))
@@ -114,7 +120,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         value = value if equals else next(arguments, None)
         if value is None:
             raise ValueError(f'{flag} needs a value')
-        overrides[flag[2:]] = value
+        overrides[recipes.FORMERLY.get(flag[2:], flag[2:])] = value
     return own, overrides
 
 
@@ -181,9 +187,9 @@ def choose_model_dir(given: str | None, named: str | None, recipe: Recipe) -> Pa
     return Path(given or Path('runs') / recipe.name)
 
 
-def trained_parser(description: str, short: Sequence[str]) -> Parser:
+def trained_parser(description: str, short: Sequence[str], formerly: Mapping[str, str] = FORMERLY) -> Parser:
     """The parser of a main that works from trained weights: which model, and which checkpoint of it."""
-    parser = Parser(description, short)
+    parser = Parser(description, short, formerly)
     parser.add_argument('--model_dir', help='a folder that train.py wrote; its recipe.json says what the model is')
     parser.add_argument('--recipe', help='a row of deeplab/recipes, or a TOML file with one row')
     parser.add_argument('--checkpoint', default='latest',

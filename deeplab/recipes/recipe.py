@@ -22,6 +22,8 @@ from console.progress import say
 from deeplab.recipes.schema import Recipe
 
 RECIPES = Path(__file__).parent
+# What fields were called in recipes, results and commands of before.
+FORMERLY = {'data.data_dir': 'data.record_dir'}
 # Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
 INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps'}
 
@@ -55,7 +57,7 @@ def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     A path below a dictionary field sets one entry: {'model.options.atrous_rates': '[6, 12, 18]'}.
     """
     for path, value in changes.items():
-        recipe = _replace(recipe, path, value)
+        recipe = _replace(recipe, FORMERLY.get(path, path), value)
     return recipe
 
 

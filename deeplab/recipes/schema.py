@@ -24,7 +24,7 @@ def _option(default: Any, doc: str, *, free: bool = False, choices: Mapping[str,
 @dataclass(frozen=True)
 class Data:
     dataset: str = _option('synthetic', 'a row of datasets/rows, or the path of a TOML file of your own')
-    data_dir: str = _option('', 'folder of the TFRecords that datasets.convert wrote', free=True)
+    record_dir: str = _option('', 'folder of the TFRecords that datasets.convert wrote', free=True)
     train_split: str = _option('train', 'split to train on')
     eval_split: str = _option('val', 'split to evaluate on', free=True)
     on_corrupt: str = _option('stop', 'at training records that are corrupt', free=True, choices={

@@ -69,10 +69,10 @@ def choose_formats(text: str) -> list[str]:
     return [choose('--format', name.strip(), tuple(FORMATS)) for name in text.split(',')]
 
 
-def find_sources(inputs: Sequence[str], output_dir: Path, list_root: Path | None = None) -> list[Source]:
+def find_sources(inputs: Sequence[str], output_dir: Path, list_dir: Path | None = None) -> list[Source]:
     """Images of files, folders, globs and lists (`.txt`, a path a line), each once, in order.
 
-    Paths of a list are relative to `list_root`, by default to the list itself.
+    Paths of a list are relative to `list_dir`, by default to the list itself.
 
     Folders are searched below for files with an image suffix, but not below output_dir. Sub-folders beneath what all
     images have in common are kept in the names, and of images that differ in the suffix alone, the suffix.
@@ -81,7 +81,7 @@ def find_sources(inputs: Sequence[str], output_dir: Path, list_root: Path | None
       ValueError: an input names nothing, or two outputs would have one name.
     """
     paths = list(dict.fromkeys(Path(os.path.abspath(path)) for one in inputs
-                               for path in _expand(one, output_dir, list_root)))
+                               for path in _expand(one, output_dir, list_dir)))
     single = len(inputs) == 1 and Path(inputs[0]).is_dir()
     root = Path(os.path.abspath(inputs[0])) if single else Path(os.path.commonpath([path.parent for path in paths]))
     stems = Counter(path.with_suffix('') for path in paths)
@@ -94,13 +94,13 @@ def find_sources(inputs: Sequence[str], output_dir: Path, list_root: Path | None
     return sources
 
 
-def _expand(given: str, output_dir: Path, list_root: Path | None) -> list[Path]:
+def _expand(given: str, output_dir: Path, list_dir: Path | None) -> list[Path]:
     path = Path(given)
     if path.is_dir():
         found = sorted(_below(path, output_dir.resolve()))
     elif path.suffix.lower() == '.txt' and path.is_file():
         lines = path.read_text(encoding='utf-8-sig').splitlines()
-        found = [(list_root or path.parent) / line.strip() for line in lines if line.strip()]
+        found = [(list_dir or path.parent) / line.strip() for line in lines if line.strip()]
     elif path.exists():
         found = [path]
     else:

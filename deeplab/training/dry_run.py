@@ -53,7 +53,7 @@ def dry_run(run: Run) -> tuple[list[str], list[str]]:
         f'evaluation          {cost.evaluation_seconds:.2f} s an image of that size']
     if run.recipe.train.epochs and not num_images:
         missing.append(f'the size of split {recipe.data.train_split}: {run.dataset.name} has no such split and '
-                       f'data.data_dir {recipe.data.data_dir or "(not given)"} no records of it, so that '
+                       f'data.record_dir {recipe.data.record_dir or "(not given)"} no records of it, so that '
                        f'{run.recipe.train.epochs:g} epochs are an unknown number of steps; write the '
                        f'records, or give --max_steps')
     else:

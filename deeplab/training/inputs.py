@@ -13,7 +13,7 @@ from deeplab.training.model_dir import latest_step
 def index_split(run: Run, split: str, on_corrupt: str = 'stop') -> input_fn.RecordIndex:
     """The records of a split, as many as `data.limit` leaves; ValueError where they are missing or damaged."""
     data = run.recipe.data
-    index = input_fn.index_records(data.data_dir, split, run.dataset, on_corrupt=on_corrupt)
+    index = input_fn.index_records(data.record_dir, split, run.dataset, on_corrupt=on_corrupt)
     return subset.first(index, data.limit)
 
 

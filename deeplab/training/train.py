@@ -107,7 +107,7 @@ def _weighted(run: Run, index: input_fn.RecordIndex) -> Run:
         return run
     if not index.manifest:
         raise ValueError(f'loss.class_weights = {rule} needs the class pixels of the manifest, and '
-                         f'{run.recipe.data.data_dir} has none: write the records with datasets.convert, or give '
+                         f'{run.recipe.data.record_dir} has none: write the records with datasets.convert, or give '
                          f'loss.label_weights')
     pixels = index.manifest['class_pixels']
     weights = (class_weights.enet(pixels) if rule == 'enet'

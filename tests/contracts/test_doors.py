@@ -23,11 +23,11 @@ WRONG = {
     'inference': [['--input', 'nowhere.png'], ['--model_dir', 'folder', '--input', 'nowhere.png']],
     'export_model': [['--model_dir', 'nowhere', '--export_dir', 'a']],
     'semantic_segmentation': [[], ['--conf', 'nowhere.json']],
-    'datasets.convert': [['--dataset', 'no_such', '--data_dir', 'folder', '--output_dir', 'a'],
-                         ['--dataset', 'camvid', '--data_dir', 'folder', '--output_dir', 'a'],
-                         ['--dataset', 'camvid', '--data_dir', 'folder', '--output_dir', 'a', '--workers', '0'], []],
+    'datasets.convert': [['--dataset', 'no_such', '--raw_dir', 'folder', '--output_dir', 'a'],
+                         ['--dataset', 'camvid', '--raw_dir', 'folder', '--output_dir', 'a'],
+                         ['--dataset', 'camvid', '--raw_dir', 'folder', '--output_dir', 'a', '--workers', '0'], []],
     'datasets.inspect': [['--output_dir', 'a'], ['--record_dir', 'folder', '--output_dir', 'a'],
-                         ['--dataset', 'camvid', '--data_dir', 'nowhere', '--output_dir', 'a']],
+                         ['--dataset', 'camvid', '--raw_dir', 'nowhere', '--output_dir', 'a']],
     'datasets.new': [[], ['nowhere'], ['folder'], ['folder', '--workers', '-1']],
     'datasets.verify': [['--record_dir', 'nowhere'], ['--record_dir', 'folder', '--splits', 'val']],
     'datasets.synthetic': [['--output_dir', 'a', '--num_val', '0'], []],
@@ -39,8 +39,8 @@ WRONG = {
     'deeplab.reports.curves': [['folder', '--output', 'a.png'], ['nowhere', '--output', 'a.png']],
     'tools.architecture': [],
     'tools.demo': [['--dir', 'a', '--dataset', 'no_such']],
-    'benchmarks.convert': [['--dataset', 'no_such', '--data_dir', 'folder', '--split', 'val', '--output', 'a.json'],
-                           ['--dataset', 'voc2012', '--data_dir', 'folder', '--split', 'no', '--output', 'a.json']],
+    'benchmarks.convert': [['--dataset', 'no_such', '--raw_dir', 'folder', '--split', 'val', '--output', 'a.json'],
+                           ['--dataset', 'voc2012', '--raw_dir', 'folder', '--split', 'no', '--output', 'a.json']],
     'benchmarks.recompute': [['--backbone', 'no_such']],
 }
 # It times TensorFlow itself.
@@ -102,8 +102,8 @@ def _pages():
 
 LONG = {
     'datasets.synthetic': ['--output_dir', 'out', '--num_train', '99999'],
-    'datasets.convert': ['--dataset', 'voc2012', '--data_dir', 'raw', '--output_dir', 'out', '--workers', '2'],
-    'datasets.inspect': ['--dataset', 'voc2012', '--data_dir', 'raw', '--output_dir', 'out', '--workers', '2'],
+    'datasets.convert': ['--dataset', 'voc2012', '--raw_dir', 'raw', '--output_dir', 'out', '--workers', '2'],
+    'datasets.inspect': ['--dataset', 'voc2012', '--raw_dir', 'raw', '--output_dir', 'out', '--workers', '2'],
 }
 
 

@@ -23,4 +23,4 @@ def test_every_dataset_has_a_line_that_says_where_to_get_it():
 def test_the_command_of_the_page_is_one_of_the_converter():
     command, = (line for line in docs.page().splitlines() if 'datasets.convert' in line)
     options = convert._parser().parse_args(shlex.split(command)[3:])
-    assert (options.dataset, options.data_dir, options.output_dir) == ('NAME', 'DIR', 'records/NAME')
+    assert (options.dataset, options.raw_dir, options.output_dir) == ('NAME', 'DIR', 'records/NAME')

@@ -43,10 +43,10 @@ def draw(root, name):
     return drawn_ids
 
 
-def converted(tmp_path, name, data_dir):
-    """(manifests, names, labels) of all that data_dir has."""
+def converted(tmp_path, name, raw_dir):
+    """(manifests, names, labels) of all that raw_dir has."""
     dataset = rows.load(name)
-    manifests = convert(dataset, data_dir, tmp_path / 'records', workers=1)
+    manifests = convert(dataset, raw_dir, tmp_path / 'records', workers=1)
     found = [element for split in manifests for element in drawn.batches(lambda split=split: eval_dataset(
         index_records(tmp_path / 'records', split, dataset), ignore_label=dataset.ignore_label))]
     return manifests, [features['filename'][0].decode() for features, _ in found], [label[0] for _, label in found]
@@ -104,13 +104,13 @@ REAL = {'cityscapes': ('cityscapes', 'gtFine/val/*/*_gtFine_labelIds.png', 2, 'f
 @pytest.mark.parametrize('name', REAL)
 def test_the_real_datasets(tmp_path, name):
     folder, label_files, count, first = REAL[name]
-    data_dir, dataset = shared('data', folder), rows.load(name)
-    manifests, names, found = converted(tmp_path, name, data_dir)
+    raw_dir, dataset = shared('data', folder), rows.load(name)
+    manifests, names, found = converted(tmp_path, name, raw_dir)
     assert list(manifests) == ['val'] and manifests['val']['num_examples'] == len(found) == count
     assert names[0] == first
-    assert layouts.find_pairs(dataset, data_dir.parent, 'val') == layouts.find_pairs(dataset, data_dir, 'val')
+    assert layouts.find_pairs(dataset, raw_dir.parent, 'val') == layouts.find_pairs(dataset, raw_dir, 'val')
     counts = np.zeros(256, np.int64)
-    for label, path in zip(found, sorted(data_dir.glob(label_files)), strict=True):
+    for label, path in zip(found, sorted(raw_dir.glob(label_files)), strict=True):
         raw = np.asarray(Image.open(path))
         np.testing.assert_array_equal(label, by_hand(raw, name))
         evaluated = np.isin(raw, [raw_id for raw_id in RAW[name] if raw_id])

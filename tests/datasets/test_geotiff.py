@@ -90,7 +90,7 @@ def peak_bytes(root):
     """The most memory that one process used to convert all images of a folder."""
     command = [sys.executable, '-c', 'import sys; from datasets import convert, memory; code = convert.main(); '
                'print(memory.peak_bytes()); sys.exit(code)',
-               '--dataset', 'inria', '--data_dir', root, '--output_dir', root / 'records', '--splits', 'train',
+               '--dataset', 'inria', '--raw_dir', root, '--output_dir', root / 'records', '--splits', 'train',
                '--num_shards', '1', '--workers', '1']
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr

@@ -241,7 +241,7 @@ def test_no_permission(root, monkeypatch):
 def test_a_full_disk_keeps_the_old_records(tmp_path, monkeypatch, capsys):
     """A limit on the size of files, which fails writes as a full disk does."""
     drawn.voc(tmp_path / 'raw', {'train': 5})
-    arguments = ['--dataset', 'voc2012', '--data_dir', str(tmp_path / 'raw'), '--output_dir', str(tmp_path / 'out'),
+    arguments = ['--dataset', 'voc2012', '--raw_dir', str(tmp_path / 'raw'), '--output_dir', str(tmp_path / 'out'),
                  '--num_shards', '1', '--workers', '1']
     assert convert.main(arguments) == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / 'out').iterdir()}

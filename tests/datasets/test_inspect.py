@@ -105,7 +105,7 @@ def test_made_up_colours_are_pascals():
 def test_raw_data_and_records_tell_the_same(raw, tmp_path, capsys):
     convert(VOC, raw, tmp_path / 'records', workers=1)
     options = ['--num_images', '4', '--workers', '1', '--output_dir']
-    assert inspect.main(['--dataset', 'voc2012', '--data_dir', str(raw), *options, str(tmp_path / 'a')]) == 0
+    assert inspect.main(['--dataset', 'voc2012', '--raw_dir', str(raw), *options, str(tmp_path / 'a')]) == 0
     told = capsys.readouterr().out
     assert inspect.main(['--record_dir', str(tmp_path / 'records'), *options, str(tmp_path / 'b')]) == 0
     assert capsys.readouterr().out == told.replace(str(tmp_path / 'a'), str(tmp_path / 'b'))
@@ -120,7 +120,7 @@ def test_raw_data_and_records_tell_the_same(raw, tmp_path, capsys):
 
 def test_problems_are_told_and_the_rest_is_shown(raw, tmp_path, capsys):
     (raw / 'SegmentationClass/train_1.png').write_bytes(b'')
-    arguments = ['--dataset', 'voc2012', '--data_dir', str(raw), '--output_dir', str(tmp_path / 'a'), '--splits',
+    arguments = ['--dataset', 'voc2012', '--raw_dir', str(raw), '--output_dir', str(tmp_path / 'a'), '--splits',
                  'train', '--workers', '1']
     assert inspect.main(arguments) == 0
     told = capsys.readouterr().out
@@ -136,4 +136,4 @@ def test_records_without_a_manifest_need_a_dataset(tmp_path, capsys):
     assert 'has no manifest of val: give --dataset' in capsys.readouterr().err
     assert inspect.main([*arguments, '--dataset', 'voc2012']) == 0
     assert guarded(lambda: inspect.main(['--output_dir', str(tmp_path / 'a')])) == 2
-    assert 'give --record_dir, or --data_dir and --dataset' in capsys.readouterr().err
+    assert 'give --record_dir, or --raw_dir and --dataset' in capsys.readouterr().err

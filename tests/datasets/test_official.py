@@ -325,7 +325,7 @@ def test_a_split_of_another_number_of_images_is_reported(tmp_path, capsys):
     one_hot(tmp_path)
     picture(tmp_path / 'images/8.png')
     label(tmp_path / 'masks/cat/8.png', IDS < 20)
-    arguments = ['--dataset', str(tmp_path / 'mine.toml'), '--data_dir', str(tmp_path), '--output_dir',
+    arguments = ['--dataset', str(tmp_path / 'mine.toml'), '--raw_dir', str(tmp_path), '--output_dir',
                  str(tmp_path / 'out'), '--workers', '1']
     assert converter.main(arguments) == 0
     assert 'warning: mine train has 2 images, not the published 1' in capsys.readouterr().err

@@ -18,11 +18,11 @@ def camvid(root, listed, present):
     (root / 'train.txt').write_bytes(listed)
 
 
-@pytest.mark.parametrize('data_dir', ['.', 'VOCdevkit', 'VOCdevkit/VOC2012'])
-def test_voc_is_found_from_each_level(tmp_path, data_dir):
+@pytest.mark.parametrize('raw_dir', ['.', 'VOCdevkit', 'VOCdevkit/VOC2012'])
+def test_voc_is_found_from_each_level(tmp_path, raw_dir):
     drawn.voc(tmp_path / 'VOCdevkit' / 'VOC2012', {'train': 2, 'val': 3})
-    assert layouts.present_splits(VOC, tmp_path / data_dir) == ('train', 'val')
-    pairs, problems = layouts.find_pairs(VOC, tmp_path / data_dir, 'val')
+    assert layouts.present_splits(VOC, tmp_path / raw_dir) == ('train', 'val')
+    pairs, problems = layouts.find_pairs(VOC, tmp_path / raw_dir, 'val')
     assert [pair.id for pair in pairs] == ['val_0', 'val_1', 'val_2'] and problems == []
     assert pairs[0].image.samefile(tmp_path / 'VOCdevkit/VOC2012/JPEGImages/val_0.jpg')
     assert pairs[0].label.samefile(tmp_path / 'VOCdevkit/VOC2012/SegmentationClass/val_0.png')
@@ -42,8 +42,8 @@ def test_a_list_with_windows_line_ends_and_blanks(tmp_path):
     listed = (b'\xef\xbb\xbf/SegNet/CamVid/train/a.png /SegNet/CamVid/trainannot/a.png\r\n\r\n   \r\n'
               b'train/b.png\ttrainannot/b.png \r\n')
     camvid(tmp_path / 'CamVid', listed, names)
-    for data_dir in (tmp_path, tmp_path / 'CamVid'):
-        pairs, problems = layouts.find_pairs(CAMVID, data_dir, 'train')
+    for raw_dir in (tmp_path, tmp_path / 'CamVid'):
+        pairs, problems = layouts.find_pairs(CAMVID, raw_dir, 'train')
         assert problems == []
         assert [pair.id for pair in pairs] == ['train/a', 'train/b']
         assert [pair.label.relative_to(tmp_path / 'CamVid').as_posix() for pair in pairs] == names[1::2]

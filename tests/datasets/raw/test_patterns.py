@@ -30,7 +30,7 @@ TRAIN = ('rgb/train/ulm/b_rgb.png', 'rgb/train/ulm/a_rgb.png', 'rgb/train/bern/c
 
 @pytest.fixture
 def make(tmp_path):
-    """make(files, changes...) -> (dataset, data_dir) of a tree with these files, and the row with texts replaced."""
+    """make(files, changes...) -> (dataset, raw_dir) of a tree with these files, and the row with texts replaced."""
     def made(files, *changes):
         text = ROW
         for found, replacement in changes:
@@ -69,8 +69,8 @@ def test_a_missing_file_shifts_nothing_and_is_told_on_both_sides(make):
 def test_a_split_may_have_a_folder_of_another_name_and_the_root_be_one_down(make):
     dataset, root = make(['streets/rgb/validation/ulm/a_rgb.png', 'streets/fine/validation/ulm/a_ids.png'])
     assert layouts.present_splits(dataset, root) == layouts.present_splits(dataset, root / 'streets') == ('val',)
-    for data_dir in (root, root / 'streets'):
-        pairs, problems = layouts.find_pairs(dataset, data_dir, 'val')
+    for raw_dir in (root, root / 'streets'):
+        pairs, problems = layouts.find_pairs(dataset, raw_dir, 'val')
         assert [pair.id for pair in pairs] == ['a'] and problems == []
 
 

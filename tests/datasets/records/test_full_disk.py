@@ -30,7 +30,7 @@ def run(num_shards):
     told = io.StringIO()
     with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
         status = guarded(lambda: convert.main([
-            '--dataset', 'voc2012', '--data_dir', str(raw), '--output_dir', str(out), '--overwrite',
+            '--dataset', 'voc2012', '--raw_dir', str(raw), '--output_dir', str(out), '--overwrite',
             '--workers', workers, '--num_shards', str(num_shards)]))
     return status, told.getvalue()
 

@@ -16,7 +16,7 @@ OWN = {'model_dir', 'checkpoint', 'export_dir', 'output_dir', 'input'}
 def parsed(argv, trained=False):
     """(what the main gets, the recipe) of a command of train.py, or of evaluate.py."""
     if trained:
-        parser = flags.trained_parser('test', ('dataset', 'data_dir'))
+        parser = flags.trained_parser('test', ('dataset', 'record_dir'))
     else:
         parser = flags.Parser('test')
         parser.add_argument('--recipe')

@@ -25,6 +25,31 @@ def test_overfitting_needs_an_image():
         flags.overfitting(0)
 
 
+@pytest.mark.parametrize('argument', ['--record_dir', '--record-dir', '--data_dir', '--data.record_dir',
+                                      '--data.data_dir'])
+@pytest.mark.parametrize('equals', [True, False])
+def test_records_are_named_by_the_flag_of_today_and_by_that_of_before(capsys, argument, equals):
+    given = [f'{argument}=records'] if equals else [argument, 'records']
+    for parser in (flags.Parser('train'), flags.trained_parser('evaluate', ('dataset', 'record_dir'))):
+        own, overrides = parser.parse(given)
+        assert overrides == {'data.record_dir': 'records'} and not capsys.readouterr().err
+        assert 'data_dir' not in parser.format_help()
+
+
+def test_a_main_has_a_former_flag_only_for_one_of_its_own(capsys):
+    own, _ = _inference_parser().parse(['--data-dir', 'photos'])
+    assert own.list_dir == 'photos'
+    with pytest.raises(SystemExit):
+        flags.trained_parser('export', ('dataset',)).parse(['--data_dir', 'records'])
+    assert 'unknown argument --data_dir' in capsys.readouterr().err
+
+
+def _inference_parser():
+    parser = flags.trained_parser('inference', ('dataset',), formerly={'--data_dir': '--list_dir'})
+    parser.add_argument('--list_dir')
+    return parser
+
+
 def test_a_recipe_has_a_folder_of_its_own_unless_one_is_given():
     demo = recipe.load('demo')
     assert flags.choose_model_dir(None, 'demo', demo) == Path('runs/demo')

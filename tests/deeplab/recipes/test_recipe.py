@@ -55,9 +55,17 @@ def test_every_row_survives_json(tmp_path):
         assert recipe.read_json(tmp_path / 'recipe.json') == row
 
 
+def test_a_field_is_read_by_the_name_that_it_had(tmp_path):
+    assert recipe.FORMERLY.items() >= {('data.data_dir', 'data.record_dir')}
+    (tmp_path / 'recipe.json').write_text('{"name": "mine", "data": {"data_dir": "records"}}')
+    (tmp_path / 'mine.toml').write_text('[rows.mine]\ndata.data_dir = "records"\n')
+    for read in (recipe.read_json(tmp_path / 'recipe.json'), recipe.load(str(tmp_path / 'mine.toml'))):
+        assert read == recipe.override(Recipe(), {'name': 'mine', 'data.record_dir': 'records'})
+
+
 def test_difference_lists_what_decides_the_weights_only():
     old = Recipe()
-    new = recipe.override(old, {'train.batch_size': 8, 'data.data_dir': '/elsewhere'})
+    new = recipe.override(old, {'train.batch_size': 8, 'data.record_dir': '/elsewhere'})
     assert recipe.difference(old, new) == ['train.batch_size: 16 -> 8']
 
 

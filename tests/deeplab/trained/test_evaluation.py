@@ -36,7 +36,7 @@ def latest(record_dir, model_dir, tmp_path_factory):
 def evaluated(tmp_path, record_dir, *arguments):
     """(exit status, result JSON) of evaluate.py."""
     result = tmp_path / 'result.json'
-    status = main(evaluate, *arguments, '--data_dir', record_dir, '--result', result)
+    status = main(evaluate, *arguments, '--record_dir', record_dir, '--result', result)
     return status, json.loads(result.read_text()) if result.exists() else None
 
 
@@ -108,7 +108,7 @@ def test_the_best_is_among_all_when_it_was_rotated_out(model_dir, tmp_path):
 
 
 def test_all_checkpoints_get_a_line_and_a_result(record_dir, model_dir, capsys):
-    assert main(evaluate, '--model_dir', model_dir, '--checkpoint', 'all', '--data_dir', record_dir) == 0
+    assert main(evaluate, '--model_dir', model_dir, '--checkpoint', 'all', '--record_dir', record_dir) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if 'mean IoU' in line]
     assert [line.split(':')[0] for line in lines] == [str(model_dir / f'model.ckpt-{step}') for step in (3, 7)]
     assert all(f'on {VAL} images' in line for line in lines)
@@ -159,7 +159,7 @@ def test_what_cannot_be_evaluated_is_said_before_anything_runs(record_dir, model
     (['--recipe', 'demo'], 'give --model_dir, or the path of a checkpoint'),
 ])
 def test_a_model_must_be_named(record_dir, capsys, arguments, message):
-    assert main(evaluate, *arguments, '--data_dir', record_dir) == 2
+    assert main(evaluate, *arguments, '--record_dir', record_dir) == 2
     assert message in capsys.readouterr().err
 
 

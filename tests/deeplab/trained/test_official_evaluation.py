@@ -111,8 +111,8 @@ def test_evaluate_py_gives_the_official_summaries(case, rule, changes, tmp_path)
     checkpoint = official.write_checkpoint(tmp_path, rule, **{'logits/semantic/biases': biases})
     recipes.write_json(official.recipe(changes), tmp_path / 'recipe.json')
     result = tmp_path / 'result.json'
-    status = evaluate.main(['--model_dir', str(tmp_path), '--checkpoint', checkpoint, '--data_dir', str(oracle.ORACLE),
-                            '--split', 'e2e_val', '--result', str(result)])
+    status = evaluate.main(['--model_dir', str(tmp_path), '--checkpoint', checkpoint, '--record_dir',
+                            str(oracle.ORACLE), '--split', 'e2e_val', '--result', str(result)])
     assert status == 0
     found = json.loads(result.read_text())
     assert found['data']['num_images'] == 3

@@ -74,7 +74,7 @@ def test_a_run_in_use_is_left_alone(tmp_path):
 
 def test_what_cannot_train_deletes_nothing(tmp_path):
     run = run_folder(tmp_path / 'run')
-    demo = recipes.override(recipes.load('demo'), {'data.data_dir': str(tmp_path / 'nowhere')})
+    demo = recipes.override(recipes.load('demo'), {'data.record_dir': str(tmp_path / 'nowhere')})
     with pytest.raises(ValueError, match='nowhere'):
         restart(resolve(demo), run, yes=True)
     assert (run / 'recipe.json').exists()

@@ -41,7 +41,7 @@ def test_training_ends_with_the_list_or_skips_and_counts(record_dir, tmp_path):
     damaged = tmp_path / 'records'
     shutil.copytree(record_dir, damaged)
     places = [flip(damaged, 'train', shard, 1) for shard in (0, 2)]
-    arguments = ['train.py', '--recipe', 'demo', '--data_dir', damaged, *TINY, '--max_steps', 4]
+    arguments = ['train.py', '--recipe', 'demo', '--record_dir', damaged, *TINY, '--max_steps', 4]
     failed = python(*arguments, '--model_dir', tmp_path / 'stop', check=False)
     assert failed.returncode == 1 and 'error: 2 corrupt record(s)' in failed.stderr
     assert all(place in failed.stderr for place in places) and 'datasets.verify --repair' in failed.stderr

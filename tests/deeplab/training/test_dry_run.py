@@ -53,7 +53,7 @@ SIZE = rows.load('synthetic').splits['train'].num_images
 ])
 def test_an_epoch_has_the_images_at_hand_else_those_of_the_dataset(records, changes, images, request, monkeypatch):
     assert SIZE not in (12, 5)
-    changes = changes | {'data__data_dir': str(request.getfixturevalue('record_dir')) if records else ''}
+    changes = changes | {'data__record_dir': str(request.getfixturevalue('record_dir')) if records else ''}
     lines, missing = whole_recipe(monkeypatch, train__epochs=3, train__batch_size=2, **changes)
     steps = math.ceil(3 * images / 2)
     assert lines == [f'the whole recipe    {steps} steps: about {duration(2 * steps)} on this machine, without '
@@ -81,7 +81,7 @@ def whole_recipe(monkeypatch, **changes):
 
 
 def test_the_command_says_what_is_missing(tmp_path):
-    found = python('train.py', '--recipe', 'enet_camvid', '--dry_run', '--data_dir', tmp_path, '--batch_size', 1,
+    found = python('train.py', '--recipe', 'enet_camvid', '--dry_run', '--record_dir', tmp_path, '--batch_size', 1,
                    '--data.crop_size', '32,32', '--init', 'catalog:resnet_v2_50', check=False)
     assert found.returncode == 2 and '363,098 trainable' in found.stdout
     missing = [line for line in found.stdout.splitlines() if line.startswith('missing: ')]
