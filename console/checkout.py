@@ -1,5 +1,6 @@
 """Where the program stands: in a checkout, with docs, results and a commit, or installed without them."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,11 @@ def required() -> Path:
     if ROOT is None:
         raise ValueError(f'{FOLDER} is an installation, which has no docs to write: run this in a checkout')
     return ROOT
+
+
+def cache(name: str) -> Path:
+    """Where an installation keeps what it fetched: $XDG_CACHE_HOME/deeplab/NAME, by default below ~/.cache."""
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'deeplab' / name
 
 
 def git() -> dict[str, str | bool | None]:

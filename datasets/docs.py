@@ -5,15 +5,15 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from console import checkout
 from console.command import Parser
 from console.exits import DONE, guarded
 from console.files import write_whole
 from datasets import row as rows
 from datasets.row import Dataset
 
-PAGE = Path(__file__).parent.parent / 'docs' / 'datasets.md'
+PAGE = checkout.FOLDER / 'docs' / 'datasets.md'
 INTRODUCTION = """# Datasets
 
 Written by `python -m datasets.docs` from `datasets/rows/*.toml`; edit those. Fetch a dataset, unpack it into a folder
@@ -71,6 +71,7 @@ def _licences() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     Parser('datasets.docs', __doc__).parse_args(arguments)
+    checkout.required()
     write_whole(PAGE, page())
     print(f'wrote {PAGE}')
     return DONE

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from console import checkout
 from console.choices import choose, refuse_unknown
 
 CATALOG = Path(__file__).parent / 'catalog.toml'
-WEIGHTS = Path(__file__).parent / 'weights'  # where pretrained.fetch puts them
+WEIGHTS = checkout.ROOT / 'pretrained' / 'weights' if checkout.ROOT else checkout.cache('weights')
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Fetch a released checkpoint: download, verify, unpack.
 
     python -m pretrained.fetch --list
-    python -m pretrained.fetch NAME [NAME ...] [--dir pretrained/weights]
+    python -m pretrained.fetch NAME [NAME ...] [--dir FOLDER]
 
 Nobody publishes hashes of these archives, so the first download is trusted: its SHA-256 and those of its files go into
 DIR/NAME.json, and whatever comes later has to be the same. A checkpoint that is there and unchanged is not fetched

@@ -122,6 +122,8 @@ def test_the_chain_runs_from_an_empty_folder(installed, tmp_path):
     assert list((tmp_path / 'exported').glob('*/saved_model.pb'))
     result = (tmp_path / 'result.json').read_text(encoding='utf8')
     assert f'"deeplab": "{deeplab.__version__}"' in result and '"commit": null' in result
+    cached = run(installed / 'python', '-c', 'from pretrained import catalog; print(catalog.WEIGHTS)', cwd=tmp_path)
+    assert cached.endswith('/deeplab/weights\n') and 'site-packages' not in cached
     packages = next(installed.parent.glob('lib/python*/site-packages'))
     assert not [name for name in ('docs', 'results', 'runs', 'train.py', 'evaluate.py') if (packages / name).exists()]
 

@@ -5,15 +5,15 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
+from console import checkout
 from console.command import Parser
 from console.exits import DONE, guarded
 from console.files import write_whole
 from deeplab.command import aliases
 from deeplab.command.aliases import Dialect, Flag, Table
 
-PAGE = Path(__file__).parents[2] / 'docs' / 'coming-from.md'
+PAGE = checkout.FOLDER / 'docs' / 'coming-from.md'
 INTRODUCTION = """# Coming from another system
 
 Written by `python -m deeplab.command.migration` from `deeplab/command/aliases.toml`; edit that.
@@ -83,6 +83,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     Parser('deeplab.command.migration', __doc__).parse_args(arguments)
+    checkout.required()
     write_whole(PAGE, page(aliases.load()))
     print(f'wrote {PAGE}')
     return DONE

@@ -5,6 +5,8 @@ import subprocess
 import pytest
 
 from console import checkout
+from datasets import docs
+from deeplab.command import migration
 from tests.paths import ROOT
 
 
@@ -40,3 +42,20 @@ def test_an_installation_has_no_commit_and_no_docs(monkeypatch):
     assert checkout.git() == {'commit': None, 'dirty': None}
     with pytest.raises(ValueError, match='run this in a checkout'):
         checkout.required()
+
+
+def test_what_an_installation_fetches_goes_to_the_cache_of_its_user(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    assert checkout.cache('weights') == tmp_path / 'deeplab' / 'weights'
+    monkeypatch.setenv('XDG_CACHE_HOME', '')
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    assert checkout.cache('weights') == tmp_path / 'home' / '.cache' / 'deeplab' / 'weights'
+
+
+@pytest.mark.parametrize('module', [docs, migration])
+def test_a_page_is_written_in_a_checkout_only(module, monkeypatch, tmp_path):
+    monkeypatch.setattr(checkout, 'ROOT', None)
+    monkeypatch.setattr(module, 'PAGE', tmp_path / 'page.md')
+    with pytest.raises(ValueError, match='run this in a checkout'):
+        module.main([])
+    assert not list(tmp_path.iterdir())
