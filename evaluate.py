@@ -6,13 +6,14 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.exits import DONE, FAILED, guarded
 from deeplab.command import flags
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = flags.trained_parser(__doc__, short=('dataset', 'record_dir', 'precision'))
     parser.add_argument('--split', dest='data.eval_split', default=argparse.SUPPRESS, metavar='X',
                         help="split to evaluate; default: the recipe's (data.eval_split)")

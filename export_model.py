@@ -10,13 +10,14 @@ predict isn't kept, and the exit status is 1.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.exits import DONE, guarded
 from deeplab.command import flags
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = flags.trained_parser(__doc__, short=('dataset',))
     parser.add_argument('--export_dir', type=Path, required=True, help='a folder <timestamp> is made in it')
     own, overrides = parser.parse(argv)

@@ -12,13 +12,14 @@ end, and the exit status is 1.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.exits import DONE, FAILED, guarded
 from deeplab.command import flags
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = flags.trained_parser(__doc__, short=('dataset', 'precision'), formerly={'--data_dir': '--list_dir'})
     parser.add_argument('--input', nargs='+', required=True, help='files, folders, globs or .txt lists')
     parser.add_argument('--list_dir', type=Path,

@@ -8,13 +8,18 @@ raw_data_path are VOCdevkit, and afterwards `records` (the TFRecords, written on
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.exits import DONE, guarded
 from deeplab.command import flags
 
+if TYPE_CHECKING:
+    from deeplab.run import Run
 
-def main(argv=None) -> int:
+
+def main(argv: Sequence[str] | None = None) -> int:
     parser = flags.Parser(__doc__)
     parser.add_argument('--conf', type=Path, help="the JSON; default: the current folder's")
     parser.add_argument('--clean_model_dir', action='store_true', help='delete the model first, after a yes')
@@ -40,7 +45,7 @@ def main(argv=None) -> int:
     return train.train(resolved, model_dir, strategy=devices.make_strategy(task.devices))
 
 
-def _evaluate(resolved, model_dir: Path, folder: Path) -> int:
+def _evaluate(resolved: 'Run', model_dir: Path, folder: Path) -> int:
     from deeplab.reports import measurement
     from deeplab.trained import checkpointed, evaluation
     measured = evaluation.evaluate(checkpointed.load_one(resolved, model_dir, 'latest'), model_dir, folder)

@@ -9,12 +9,17 @@ DeepLab are understood: docs/coming-from.md.
 """
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from console.exits import DONE, TO_MEND, guarded
 from deeplab.command import flags
 
+if TYPE_CHECKING:
+    from deeplab.run import Run
 
-def main(argv=None) -> int:
+
+def main(argv: Sequence[str] | None = None) -> int:
     own, overrides = _parser().parse(argv)
     if own.list:
         from deeplab.reports import listing
@@ -36,7 +41,7 @@ def main(argv=None) -> int:
                         allow_recipe_change=own.allow_recipe_change)
 
 
-def _dry_run(resolved) -> int:
+def _dry_run(resolved: 'Run') -> int:
     from deeplab.training import dry_run
     lines, missing = dry_run.dry_run(resolved)
     print(*lines, sep='\n')

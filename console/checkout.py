@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import TypedDict
 
 FOLDER = Path(__file__).resolve().parents[1]  # a checkout's root, or site-packages
 ROOT = FOLDER if (FOLDER / 'pyproject.toml').is_file() else None
@@ -24,12 +25,19 @@ def cache(name: str) -> Path:
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'deeplab' / name
 
 
-def git() -> dict[str, str | bool | None]:
+class Git(TypedDict):
+    """A checkout's commit, and whether files differ from it; None where there is none."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+def git() -> Git:
     """Commit of this checkout and whether files differ from it; None outside a repository of our own."""
     def ask(*arguments: str) -> str:
         return subprocess.run(['git', '-C', str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout
 
-    unknown: dict[str, str | bool | None] = {'commit': None, 'dirty': None}
+    unknown: Git = {'commit': None, 'dirty': None}
     if ROOT is None or not (ROOT / '.git').exists():  # a repository around site-packages is not ours
         return unknown
     try:

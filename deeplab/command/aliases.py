@@ -100,7 +100,8 @@ def translate(argv: Sequence[str], own_flags: Collection[str], stride_field: str
     `own_flags` are the main's, as `--name`, and win; `stride_field` is the field that its --output_stride sets.
     ValueError for a value that a flag doesn't take.
     """
-    command, arguments, lists = Translation(), list(argv), {}
+    command, arguments = Translation(), list(argv)
+    lists: dict[str, list[str]] = {}
     while arguments:
         argument = arguments.pop(0)
         name, equals, value = argument.partition('=')
@@ -134,7 +135,8 @@ def _switched(flag: Flag, on: bool, value: str | None, arguments: list[str]) -> 
     return choose(f'--{flag.name}', value.lower(), SWITCH_VALUES) == on
 
 
-def _apply(flag: Flag, on: bool, value: str, command: Translation, own_flags, stride_field) -> None:
+def _apply(flag: Flag, on: bool, value: str, command: Translation, own_flags: Collection[str],
+           stride_field: str) -> None:
     if flag.says:
         command.notes.append(f'--{flag.name}: {flag.says}')
     if flag.recipe:
@@ -154,7 +156,7 @@ def _apply(flag: Flag, on: bool, value: str, command: Translation, own_flags, st
 
 def _item(item: int, value: str, before: Late | None) -> Late:
     """Replaces one of a pair, after what another flag replaced."""
-    def pair(recipe: Recipe):
+    def pair(recipe: Recipe) -> list[int]:
         values = list(before(recipe) if callable(before) else recipe.data.crop_size)
         values[item] = int(value)
         return values

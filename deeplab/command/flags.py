@@ -94,7 +94,8 @@ class Parser(argparse.ArgumentParser):
 class _Version(argparse.Action):
     """Prints the line only when it is asked for, since it asks git."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object,
+                 option_string: str | None = None) -> None:
         print(version.line())
         parser.exit()
 
@@ -117,10 +118,10 @@ def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         if not (flag.startswith('--') and '.' in flag):
             own.append(argument)
             continue
-        value = value if equals else next(arguments, None)
-        if value is None:
+        given = value if equals else next(arguments, None)
+        if given is None:
             raise ValueError(f'{flag} needs a value')
-        overrides[recipes.FORMERLY.get(flag[2:], flag[2:])] = value
+        overrides[recipes.FORMERLY.get(flag[2:], flag[2:])] = given
     return own, overrides
 
 

@@ -60,7 +60,7 @@ def _meaning(flag: Flag) -> str:
     """What a flag does, in words."""
     said = [f'`--{path}`' + (f' (item {flag.item})' if flag.item is not None else '') for path in flag.field]
     if flag.late:
-        said.append(aliases.RULES[flag.late].__doc__)
+        said.append(aliases.RULES[flag.late].__doc__ or flag.late)
     if flag.own:
         said.append(f'`--{flag.own}`')
     said += [f'`{theirs}`: recipe `{ours}`' for theirs, ours in flag.recipe.items()]

@@ -6,7 +6,7 @@ The file is a user's and isn't trusted: unknown keys are refused with the neares
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,7 +216,7 @@ def _devices(values: Mapping[str, Any]) -> str:
     return ','.join(f'gpu:{i}' for i in range(count)) if values.get('multi_gpu') and count > 1 else 'auto'
 
 
-def _notes(values: Mapping[str, Any]):
+def _notes(values: Mapping[str, Any]) -> Iterator[str]:
     """What isn't as tonandr had it."""
     spoken = ['nn_arch.depth_multiplier'] * ('nn_arch.depth_multiplier' in values)
     if values.get('hps.reduce_lr_factor', 1) != 1:

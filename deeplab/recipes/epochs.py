@@ -5,6 +5,7 @@ Done once, when a training starts: the recipe that is recorded and compared on a
 
 import dataclasses
 import math
+from typing import Any
 
 from deeplab.recipes.schema import Recipe
 
@@ -24,9 +25,9 @@ def in_steps(recipe: Recipe, num_examples: int, images_per_step: int) -> Recipe:
     if train.max_steps <= 0 and train.epochs <= 0:
         raise ValueError(f'train.max_steps is {train.max_steps} and train.epochs {train.epochs}: give one of them')
     if schedule.unit == 'epochs':
-        counted = {name: steps(getattr(schedule, name)) for name in COUNTED}
-        schedule = dataclasses.replace(schedule, unit='steps', **counted,
-                                       boundaries=tuple(steps(epochs) for epochs in schedule.boundaries))
+        counted: dict[str, Any] = {name: steps(getattr(schedule, name)) for name in COUNTED}
+        counted['boundaries'] = tuple(steps(epochs) for epochs in schedule.boundaries)
+        schedule = dataclasses.replace(schedule, unit='steps', **counted)
     if train.epochs:
         train = dataclasses.replace(train, max_steps=steps(train.epochs), epochs=0.0)
     return dataclasses.replace(recipe, train=train, schedule=schedule)

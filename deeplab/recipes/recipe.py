@@ -33,11 +33,11 @@ NUMBERED = re.compile(r'_seed(00[0-4])(?=_|$)')
 
 
 @functools.cache  # every field of every row asks for them
-def fields(section: type = Recipe, prefix: str = '') -> Mapping[str, dataclasses.Field]:
+def fields(section: type = Recipe, prefix: str = '') -> Mapping[str, dataclasses.Field[Any]]:
     """Every field of a recipe by its path, in order: {'data.dataset': Field, ...}."""
-    found = {}
+    found: dict[str, dataclasses.Field[Any]] = {}
     for field in dataclasses.fields(section):
-        if dataclasses.is_dataclass(field.type):
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
             found.update(fields(field.type, f'{prefix}{field.name}.'))
         else:
             found[prefix + field.name] = field

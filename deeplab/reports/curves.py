@@ -67,7 +67,7 @@ def draw(model_dirs: Sequence[Path], tags: Sequence[str], output: Path) -> None:
         FigureCanvasAgg(figure).print_png(str(aside))
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser('deeplab.reports.curves', __doc__)
     parser.add_argument('model_dirs', nargs='+', type=Path)
     parser.add_argument('--output', type=Path, required=True, help='the PNG to write')

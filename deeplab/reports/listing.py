@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from datasets import row as rows
 from deeplab.backbones import BACKBONES
@@ -25,7 +25,7 @@ def _nets() -> Iterable[Sequence[str]]:
                _numbers(net.output_strides) or "the backbone's")
 
 
-def _paper(build) -> str:
+def _paper(build: Callable[..., object]) -> str:
     """The first line of the net's module, which names the paper."""
     return (inspect.getdoc(sys.modules[build.__module__]) or '').partition('\n')[0].rstrip('.')
 

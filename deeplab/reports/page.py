@@ -155,9 +155,9 @@ def _matrix(result: Mapping[str, Any]) -> str:
     lines = []
     for name, counts in zip(names, result['confusion_matrix'], strict=True):
         shares = [100 * count / max(1, sum(counts)) for count in counts]
-        shares = ''.join(f'<td{DARK * (share > 60)} style="--share:{share:.0f}%" title="{share:.2f} %">{share:.0f}</td>'
+        cells = ''.join(f'<td{DARK * (share > 60)} style="--share:{share:.0f}%" title="{share:.2f} %">{share:.0f}</td>'
                         for share in shares)
-        lines.append(f'<tr><th>{escape(name)}</th>{shares}</tr>')
+        lines.append(f'<tr><th>{escape(name)}</th>{cells}</tr>')
     return (f'<h3>Confusion matrix: rows are the truth, in percent</h3><div class="wide"><table class="matrix"><tr>'
             f'<td></td>{head}</tr>{"".join(lines)}</table></div>')
 

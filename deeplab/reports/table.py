@@ -8,7 +8,7 @@ the classes, the confusion matrices, why a number is below its paper's, and the 
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def insert(text: str, table: str) -> str:
     return before + BEGIN + table + END + rest.split(END, 1)[1]
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser('deeplab.reports.table', __doc__)
     parser.add_argument('folder', nargs='?', type=Path, default=Path('results'))
     parser.add_argument('--into', type=Path, help='a Markdown file with the markers')
