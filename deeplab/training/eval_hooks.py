@@ -26,7 +26,7 @@ class StopOnSignal(tf.train.SessionRunHook):
     def __init__(self, stop: StopSignal):
         self._stop = stop
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         if self._stop.number:
             raise Terminated
 
@@ -37,13 +37,13 @@ class ShowProgress(tf.train.SessionRunHook):
     def __init__(self, make_progress: Callable[[], Progress]):
         self._make = make_progress
 
-    def begin(self):
+    def begin(self) -> None:
         self._progress = self._make()
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         self._progress.update()
 
-    def end(self, session):
+    def end(self, session: tf.Session) -> None:
         self._progress.close()
 
 
@@ -53,14 +53,14 @@ class FirstPictures(tf.train.SessionRunHook):
     def __init__(self, count: int):
         self._count = count
 
-    def begin(self):
+    def begin(self) -> None:
         self.pictures: list[tuple[str, np.ndarray]] = []  # file name, uint8 [H,3W,3]
         self._fetches = [tf.get_collection(watched.EVALUATED_FILENAMES)[0], tf.get_collection(watched.TRIPTYCH)[0]]
 
-    def before_run(self, run_context):
+    def before_run(self, run_context: tf.train.SessionRunContext) -> tf.train.SessionRunArgs | None:
         return tf.train.SessionRunArgs(self._fetches) if len(self.pictures) < self._count else None
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         if run_values.results:
             (name,), (picture,) = run_values.results
             self.pictures.append((name.decode(errors='replace'), picture))
@@ -73,11 +73,11 @@ class PicturesToTensorBoard(FirstPictures):
         super().__init__(count)
         self._eval_dir, self._class_names = eval_dir, class_names
 
-    def begin(self):
+    def begin(self) -> None:
         super().begin()
         self._state = [tf.train.get_global_step(), tf.get_collection(watched.MATRIX)[0]]
 
-    def end(self, session):
+    def end(self, session: tf.Session) -> None:
         step, matrix = session.run(self._state)
         writer = tf.summary.FileWriterCache.get(str(self._eval_dir))
         for index, (_, picture) in enumerate(self.pictures):
@@ -94,7 +94,7 @@ class PicturesToFolder(FirstPictures):
         super().__init__(count)
         self._folder = folder
 
-    def end(self, session):
+    def end(self, session: tf.Session) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         for name, picture in self.pictures:
             with whole(self._folder / f'{Path(name).stem}.png') as aside:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -21,14 +22,14 @@ from deeplab.compat import tf
 class StopSignal:
     """Notes SIGTERM and SIGINT, so that training ends after the current step; a second signal ends at once."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.number = 0
 
     def install(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
 
-    def _note(self, number: int, _frame) -> None:
+    def _note(self, number: int, _frame: object) -> None:
         if self.number:
             os._exit(128 + number)
         self.number = number
@@ -47,7 +48,7 @@ class StopOnSignal(tf.train.SessionRunHook):
     def __init__(self, stop: StopSignal):
         self._stop = stop
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         if self._stop.number:
             run_context.request_stop()
 
@@ -58,7 +59,7 @@ class StopEarly(tf.train.SessionRunHook):
     def __init__(self, is_enough: Callable[[], bool]):
         self._is_enough = is_enough
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         if self._is_enough():
             run_context.request_stop()
 
@@ -66,15 +67,15 @@ class StopEarly(tf.train.SessionRunHook):
 class StopOnNan(tf.train.SessionRunHook):
     """Raises Failed at a non-finite loss, naming the images of that batch; must stand before the saver."""
 
-    def begin(self):
+    def begin(self) -> None:
         self._watched = {'loss': tf.get_collection(watched.LOSS), 'files': tf.get_collection(watched.FILENAMES),
                          'learning_rate': tf.get_collection(watched.LEARNING_RATE)[0],
                          'step': tf.get_collection(watched.STEP)[0]}
 
-    def before_run(self, run_context):
+    def before_run(self, run_context: tf.train.SessionRunContext) -> tf.train.SessionRunArgs:
         return tf.train.SessionRunArgs(self._watched)
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         seen = run_values.results
         if np.all(np.isfinite(seen['loss'])):
             return
@@ -99,13 +100,13 @@ class Saver(tf.train.CheckpointSaverHook):
         self._clock = tf.train.SecondOrStepTimer(every_secs=save_secs) if save_secs and save_steps else None
         self._stop = stop
 
-    def begin(self):
+    def begin(self) -> None:
         super().begin()
         variables = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._names = [v.op.name for v in variables]
         self._finite = [tf.reduce_all(tf.is_finite(v)) for v in variables]
 
-    def after_create_session(self, session, coord):
+    def after_create_session(self, session: tf.Session, coord: tf.train.Coordinator) -> None:
         step = session.run(self._global_step_tensor)
         self._summary_writer.add_graph(tf.get_default_graph())
         if self._saved(step):
@@ -118,7 +119,7 @@ class Saver(tf.train.CheckpointSaverHook):
         if self._clock:
             self._clock.update_last_triggered_step(step)
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         super().after_run(run_context, run_values)
         step = run_values.results + 1
         if self._clock and self._clock.should_trigger_for_step(step):
@@ -129,7 +130,7 @@ class Saver(tf.train.CheckpointSaverHook):
                 if self._save(run_context.session, step):
                     run_context.request_stop()
 
-    def end(self, session):
+    def end(self, session: tf.Session) -> None:
         step = session.run(self._global_step_tensor)
         if self._stop.number:
             if not self._saved(step):
@@ -141,13 +142,14 @@ class Saver(tf.train.CheckpointSaverHook):
         latest = tf.train.latest_checkpoint(self._checkpoint_dir)
         return latest is not None and Path(latest).name == f'model.ckpt-{step}'
 
-    def _save(self, session, step):
+    def _save(self, session: tf.Session, step: int) -> bool:
+        """Whether a listener asks to stop."""
         for listener in self._listeners:
             listener.before_save(session, step)
         self._write(session, step)
         return any([listener.after_save(session, step) for listener in self._listeners])
 
-    def _write(self, session, step) -> None:
+    def _write(self, session: tf.Session, step: int) -> None:
         bad = [name for name, finite in zip(self._names, session.run(self._finite), strict=True) if not finite]
         if bad:
             raise Failed(f'{len(bad)} variables are not finite at step {step}, such as {bad[0]}; no checkpoint '
@@ -173,24 +175,25 @@ class Console(tf.train.SessionRunHook):
     as they came. Must stand before the saver, which evaluates.
     """
 
-    def __init__(self, model_dir: str, every: int, max_steps: int, images_per_step: int, stream=None,
-                 clock=time.monotonic):
+    def __init__(self, model_dir: str, every: int, max_steps: int, images_per_step: int,
+                 stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic):
         self._model_dir, self._every, self._max_steps = model_dir, every, max_steps
         self._images_per_step = images_per_step
         self._stream = stream or sys.stderr
         self._clock = clock
 
-    def begin(self):
+    def begin(self) -> None:
         self._fetches = {'step': tf.get_collection(watched.STEP)[0], 'loss': tf.get_collection(watched.LOSS),
                          'learning_rate': tf.get_collection(watched.LEARNING_RATE)[0]}
-        self._first = None  # (steps done, time) after the first step, which pays for start-up
+        # (steps done, time) after the first step, which pays for start-up
+        self._first: tuple[int, float] | None = None
         self._steps, self._seconds = 0, 0.0  # since the last line
 
-    def before_run(self, run_context):
+    def before_run(self, run_context: tf.train.SessionRunContext) -> tf.train.SessionRunArgs:
         self._begun = self._clock()
         return tf.train.SessionRunArgs(self._fetches)
 
-    def after_run(self, run_context, run_values):
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
         now, done = self._clock(), int(run_values.results['step']) + 1
         if self._first is None:
             self._first = (done, now)
@@ -198,13 +201,13 @@ class Console(tf.train.SessionRunHook):
         self._steps += 1
         self._seconds += now - self._begun
         if self._steps >= self._every or done >= self._max_steps:
-            self._report(done, now, run_values.results)
+            self._report(self._first, done, now, run_values.results)
             self._steps, self._seconds = 0, 0.0
 
-    def _report(self, done: int, now: float, seen: dict) -> None:
+    def _report(self, first: tuple[int, float], done: int, now: float, seen: Mapping[str, Any]) -> None:
         rate = self._steps * self._images_per_step / max(self._seconds, 1e-9)
-        first, begun = self._first
-        left = (self._max_steps - done) * (now - begun) / (done - first)
+        begun, since = first
+        left = (self._max_steps - done) * (now - since) / (done - begun)
         line = (f'step {done}/{self._max_steps}  loss {np.mean(seen["loss"]):.4f}  lr {seen["learning_rate"]:.2e}  '
                 f'{rate:.1f} images/s  ETA {duration(left)}')
         self._stream.write(f'\r{line}\x1b[K' if self._stream.isatty() else line + '\n')
@@ -212,6 +215,6 @@ class Console(tf.train.SessionRunHook):
         tf.summary.FileWriterCache.get(self._model_dir).add_summary(
             tf.Summary(value=[tf.Summary.Value(tag='images_per_second', simple_value=rate)]), done)
 
-    def end(self, session):
+    def end(self, session: tf.Session) -> None:
         if self._stream.isatty():
             self._stream.write('\n')

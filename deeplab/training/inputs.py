@@ -22,8 +22,9 @@ def index_evaluation(run: Run) -> input_fn.RecordIndex:
     return subset.first(index_split(run, run.recipe.data.eval_split), run.recipe.evaluation.limit)
 
 
-def train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex) -> Callable:
-    def build(input_context=None):
+def train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex
+                ) -> Callable[..., tf.data.Dataset]:
+    def build(input_context: tf.distribute.InputContext | None = None) -> tf.data.Dataset:
         context = input_context or tf.distribute.InputContext()
         return input_fn.train_dataset(
             index, run.augmentation, batch_size=run.images_per_step, seed=run.recipe.train.seed,
@@ -33,5 +34,5 @@ def train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex) -> Calla
     return build
 
 
-def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable:
+def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable[[], tf.data.Dataset]:
     return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)

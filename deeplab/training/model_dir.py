@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from console.files import whole, write_whole
 from console.progress import say
@@ -120,7 +121,8 @@ class BestCheckpoint(estimator.Exporter):
         best = self._best
         return f'mean IoU {100 * best["mean_iou"]:.2f} of step {best["global_step"]}, kept in {self._folder}'
 
-    def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
+    def export(self, estimator: estimator.Estimator, export_path: str, checkpoint_path: str,
+               eval_result: Mapping[str, Any], is_the_final_export: bool) -> str | None:
         score, step = float(eval_result['mean_iou']), int(eval_result['global_step'])
         before, best_step, worse = (self._best[key] for key in ('mean_iou', 'global_step', 'worse_steps'))
         say(f'step {step}: mean IoU {100 * score:.2f}, pixel accuracy {100 * eval_result["pixel_accuracy"]:.2f}'
@@ -132,11 +134,11 @@ class BestCheckpoint(estimator.Exporter):
             self._write(self._best | {'worse_steps': sorted({*worse, step})})
         return None
 
-    def _write(self, best: dict) -> None:
+    def _write(self, best: dict[str, Any]) -> None:
         write_whole(self._record, json.dumps(best) + '\n')
         self._best = best
 
-    def _keep(self, prefix: Path, best: dict) -> None:
+    def _keep(self, prefix: Path, best: dict[str, Any]) -> None:
         for path in prefix.parent.glob(prefix.name + '.*'):
             with whole(self._folder / path.name) as aside:
                 shutil.copyfile(path, aside)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from console.progress import Progress
 from datasets import input_fn
@@ -111,7 +112,7 @@ def _weighted(run: Run, index: input_fn.RecordIndex) -> Run:
                          f'loss.label_weights')
     pixels = index.manifest['class_pixels']
     weights = (class_weights.enet(pixels) if rule == 'enet'
-               else class_weights.median_frequency(pixels, _class_image_pixels(index)))
+               else class_weights.median_frequency(pixels, _class_image_pixels(index.manifest)))
     if run.recipe.loss.label_weights not in ((), weights):  # what a resumed run recorded is the same
         raise ValueError(f'loss.label_weights differ from what loss.class_weights = {rule} makes of the training '
                          f'split; give one of the two, or train on the records that the run began with')
@@ -141,14 +142,15 @@ def _is_reached(limit: int, best: BestCheckpoint) -> bool:
     return 0 < limit <= best.evaluations_since
 
 
-def _class_image_pixels(index: input_fn.RecordIndex) -> list[int]:
-    if 'class_image_pixels' not in index.manifest:
+def _class_image_pixels(manifest: Mapping[str, Any]) -> list[int]:
+    if 'class_image_pixels' not in manifest:
         raise ValueError('the manifest of the training split has no class_image_pixels, which '
                          'loss.class_weights = median_frequency needs: convert the dataset again')
-    return index.manifest['class_image_pixels']
+    return manifest['class_image_pixels']
 
 
-def _announce(run: Run, model_dir: Path, train_index, eval_index, replicas: int) -> None:
+def _announce(run: Run, model_dir: Path, train_index: input_fn.RecordIndex, eval_index: input_fn.RecordIndex,
+              replicas: int) -> None:
     recipe = run.recipe
     batch = recipe.train.batch_size
     say(f'{recipe.name}: {recipe.model.net} on {recipe.model.backbone}, {run.dataset.name} '
@@ -169,7 +171,8 @@ def _warn_of_small_batches(run: Run, variables: Iterable[str]) -> None:
             f'batch')
 
 
-def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint) -> list:
+def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint
+                 ) -> list[tf.train.SessionRunHook]:
     options = run.recipe.train
     chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
     if is_chief():
@@ -182,7 +185,8 @@ def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSigna
     return chosen
 
 
-def _eval_hooks(run: Run, model_dir: Path, index: input_fn.RecordIndex, stop: hooks.StopSignal) -> list:
+def _eval_hooks(run: Run, model_dir: Path, index: input_fn.RecordIndex, stop: hooks.StopSignal
+                ) -> list[tf.train.SessionRunHook]:
     return [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, 'evaluating')),
             eval_hooks.PicturesToTensorBoard(model_dir / 'eval', run.recipe.train.eval_images,
                                              run.dataset.class_names),
