@@ -22,7 +22,7 @@ SMALLEST = 1e-20  # of a probability
 def refine(images: tf.Tensor, probabilities: tf.Tensor, parameters: Crf) -> tf.Tensor:
     """Probabilities [N,H,W,C] after mean-field inference with images [N,H,W,3] (0..255)."""
     with tf.device('/cpu:0'):
-        return tf.map_fn(lambda each: _refine_one(*each, parameters), (images, probabilities),
+        return tf.map_fn(lambda each: _refine_one(each[0], each[1], parameters), (images, probabilities),
                          fn_output_signature=tf.TensorSpec([None, None, probabilities.shape[-1]], tf.float32),
                          parallel_iterations=1)
 
@@ -44,7 +44,7 @@ def mean_field(probabilities: tf.Tensor, kernels: Sequence[tuple[float, Filter]]
     weighted = [(weight, filtered, tf.rsqrt(tf.maximum(filtered(tf.ones_like(scores[:, :1])), SMALLEST)))
                 for weight, filtered in kernels]
 
-    def update(step, current):
+    def update(step: tf.Tensor, current: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         messages = [weight * scale * filtered(scale * current) for weight, filtered, scale in weighted]
         return step + 1, tf.nn.softmax(scores + tf.add_n(messages))
 

@@ -29,7 +29,8 @@ def forward(run: Run, images: tf.Tensor, scales: Sequence[float] = (), *, traini
     if tuple(scales) in ((), (1.0,)):
         return run.net.build(images, run.num_classes, run.backbone, training=training, output_stride=output_stride,
                              **run.net_options)
-    found, updates = {}, []
+    found: dict[float, Outputs] = {}
+    updates: list[tf.Operation] = []
     for scale in scales:
         others = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
         # A later scale's moving averages are updated after an earlier one's, always: results stay bit-identical.
@@ -40,14 +41,15 @@ def forward(run: Run, images: tf.Tensor, scales: Sequence[float] = (), *, traini
     return _merged(found, images, MERGES[run.recipe.model.merge_method])
 
 
-def _merged(found: Mapping[float, Outputs], images: tf.Tensor, merge: Callable) -> Outputs:
+def _merged(found: Mapping[float, Outputs], images: tf.Tensor, merge: Callable[..., tf.Tensor]) -> Outputs:
     """The outputs of all scales as one."""
     size = _grid(images, max(found), found[max(found)].logits)
     logits = {scale: resize.resize_bilinear(tf.cast(each.logits, tf.float32), size) for scale, each in found.items()}
     aux = {f'{name}_{scale:g}': value for scale, each in found.items() for name, value in each.aux.items()}
     weight = next(iter(found.values())).weight
     if len(found) == 1:
-        return Outputs(*logits.values(), aux, weight)
+        only, = logits.values()
+        return Outputs(only, aux, weight)
     scales = {f'logits_{scale:.2f}': (each, weight) for scale, each in logits.items()}
     return Outputs(merge(tf.stack(list(logits.values())), axis=0), aux | scales, weight)
 
@@ -88,16 +90,17 @@ def _options_at(options: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
     return {**options, 'image_pooling_crop_size': list(resize.scaled_size(window, scale))} if window else options
 
 
-def _grid(images: tf.Tensor, scale: float, logits: tf.Tensor):
+def _grid(images: tf.Tensor, scale: float, logits: tf.Tensor) -> resize.Size:
     """(height, width) of the logits at `scale`, the largest, or at scale 1 where that is larger."""
     size = resize.spatial_size(logits)
     if scale >= 1:
         return size
     sides = zip(resize.spatial_size(images), resize.spatial_size(scaled(images, scale)), size, strict=True)
-    return tuple(_full_side(*each) for each in sides)
+    height, width = (_full_side(*each) for each in sides)
+    return height, width
 
 
-def _full_side(image, scaled_image, logits):
+def _full_side(image: resize.Side, scaled_image: resize.Side, logits: resize.Side) -> resize.Side:
     """A side of the logits of the unscaled image. The stride follows from the sides of a scaled image and its logits;
     where those are a single pixel it can't, and doesn't matter."""
     if not isinstance(scaled_image, int):

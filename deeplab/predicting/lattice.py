@@ -19,13 +19,13 @@ def grid_gaussian(height: tf.Tensor, width: tf.Tensor, sigma: float) -> Filter:
     """The exact Gaussian of pixel distances on a grid, P = height * width in row order; its maximum is 1."""
     rows, columns = _kernel(height, sigma), _kernel(width, sigma)
 
-    def apply(values):
+    def apply(values: tf.Tensor) -> tf.Tensor:
         blurred = tf.matmul(rows, tf.reshape(values, [height, -1]))
         return tf.reshape(tf.matmul(columns, tf.reshape(blurred, [height, width, -1])), tf.shape(values))
     return apply
 
 
-def _kernel(length, sigma: float) -> tf.Tensor:
+def _kernel(length: tf.Tensor, sigma: float) -> tf.Tensor:
     at = tf.range(tf.cast(length, tf.float32))
     return tf.exp(-tf.square(at[:, tf.newaxis] - at) / (2 * sigma ** 2))
 
@@ -40,7 +40,7 @@ def permutohedral(features: tf.Tensor) -> Filter:
     count = tf.size(found)
     corners = tf.reshape(index, tf.shape(codes))
 
-    def apply(values):
+    def apply(values: tf.Tensor) -> tf.Tensor:
         spread = tf.reshape(weights[..., tf.newaxis] * values[:, tf.newaxis], [-1, tf.shape(values)[1]])
         lattice = tf.math.unsorted_segment_sum(spread, index, count + 1)  # the last is for neighbours that aren't there
         for ahead, behind in neighbours:

@@ -90,16 +90,16 @@ def _merged_views(net: ForwardPass, images: tf.Tensor, evaluation: Evaluation) -
         return Prediction(*(_cut(each, images) for each in _enlarged(
             _logits(net, padded, *views[0]), resize.spatial_size(padded))))
     merge = FUSIONS[evaluation.fusion]
-    merged, before = None, []
+    merged: list[tf.Tensor] = []  # the views so far as one
     for view in views:
         # A view begins when the one before it is merged: memory is that of the largest, not of all.
-        with tf.control_dependencies(before), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        with tf.control_dependencies(merged), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
             found = _view(net, tf.identity(images), *view, evaluation)
-        merged = found if merged is None else merge(merged, found)
-        before = [merged]
+        merged = [merge(merged[0], found)] if merged else [found]
+    scores, = merged
     if evaluation.fusion == 'max':
-        return Prediction(_best(merged), tf.nn.softmax(merged))
-    mean = merged / len(views)
+        return Prediction(_best(scores), tf.nn.softmax(scores))
+    mean = scores / len(views)
     softened = evaluation.official_compat and evaluation.scales != (1.0,)
     return Prediction(_best(mean), tf.nn.softmax(mean) if softened else mean)
 
@@ -152,7 +152,7 @@ def _logits(net: ForwardPass, images: tf.Tensor, scale: float, mirror: bool) -> 
     return tf.cast(tf.reverse(logits, [2]) if mirror else logits, tf.float32)
 
 
-def _enlarged(logits: tf.Tensor, size) -> Prediction:
+def _enlarged(logits: tf.Tensor, size: resize.Size) -> Prediction:
     """The prediction at the logits' resolution, enlarged: classes as nearest, probabilities bilinear."""
     classes = resize.resize_nearest(_best(logits)[..., tf.newaxis], size)[..., 0]
     return Prediction(classes, resize.resize_bilinear(tf.nn.softmax(logits), size))

@@ -28,14 +28,17 @@ def gaussian(length: int) -> np.ndarray:
 WEIGHTINGS = {'uniform': uniform, 'gaussian': gaussian}
 
 
-def blend(images: tf.Tensor, score: Callable[[tf.Tensor], tf.Tensor], channels: int, *, size: Sequence[int],
+Score = Callable[[tf.Tensor], tf.Tensor]  # tiles [N,h,w,3] -> scores [N,h,w,channels]
+
+
+def blend(images: tf.Tensor, score: Score, channels: int, *, size: Sequence[int],
           overlap: float, weighting: str) -> tf.Tensor:
     """Scores [N,H,W,channels] of images [N,H,W,3] that are at least `size` (height, width).
 
     `score` maps tiles [N,*size,3] to scores [N,*size,channels]. One tile is in memory at a time, and the scores of one
     row of tiles beside those of the images.
     """
-    def slide(images, score, axis):
+    def slide(images: tf.Tensor, score: Score, axis: int) -> tf.Tensor:
         side = size[axis - 1]
         return _slide(images, score, channels, axis, starts(tf.shape(images)[axis], side, overlap),
                       WEIGHTINGS[weighting](side))
@@ -44,13 +47,14 @@ def blend(images: tf.Tensor, score: Callable[[tf.Tensor], tf.Tensor], channels: 
     return slide(images, lambda row: slide(row, score, 2), 1)
 
 
-def _slide(images, score, channels, axis, begin, weights):
+def _slide(images: tf.Tensor, score: Score, channels: int, axis: int, begin: tf.Tensor, weights: np.ndarray
+           ) -> tf.Tensor:
     """The weighted mean of the scores of windows that begin at `begin` along an axis, 1 or 2."""
     shape, length = tf.shape(images), tf.shape(images)[axis]
     along = np.eye(4, dtype=np.int32)[axis]
     static = [len(weights) if here else side for here, side in zip(along, images.shape, strict=True)]
 
-    def add(index, total):
+    def add(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         before = begin[index] * along
         window = tf.slice(images, before, shape + (len(weights) - length) * along)
         window.set_shape(static)

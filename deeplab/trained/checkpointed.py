@@ -2,9 +2,10 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deeplab.compat import estimator, tf
 from deeplab.model_fn import model_fn
@@ -113,7 +114,8 @@ def folder_for_events(model_dir: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _weights_only_model_fn(features, labels, mode, params) -> estimator.EstimatorSpec:
+def _weights_only_model_fn(features: Mapping[str, tf.Tensor], labels: tf.Tensor | None, mode: str,
+                           params: Mapping[str, Any]) -> estimator.EstimatorSpec:
     """model_fn, restored from the model's variables alone: a released checkpoint has no global step."""
     spec = model_fn(features, labels, mode, params)
     step = tf.train.get_global_step()

@@ -9,11 +9,10 @@ Padding, normalisation and the evaluation protocol (scales, flip, tiles, CRF) ar
 import contextlib
 import io
 import json
-import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ class ParityFailed(Failed):
     """The SavedModel doesn't predict what `predict` does; it was removed."""
 
 
-def export(model: Trained, export_dir: Path, report=print) -> Path:
+def export(model: Trained, export_dir: Path, report: Callable[[Parity], None] = print) -> Path:
     """Writes export_dir/<timestamp>, the layout of TF Serving, after checking parity; `report` gets the figures.
 
     The recipe's precision must be float32: a reduced one is a session's option, which a SavedModel can't carry.
@@ -163,7 +162,8 @@ def parity(model: Trained, saved_model: Path) -> Iterator[Parity]:
     """Compares a SavedModel with `predict` on fixed images, through both signatures, float32."""
     batches = [np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8) for shape in _parity_shapes(model)]
     expected = _predict(model, batches)
-    inputs = {'serving_default': batches, 'image_bytes': [_png_strings(batch) for batch in batches]}
+    inputs: dict[str, Sequence[np.ndarray | list[bytes]]] = {
+        'serving_default': batches, 'image_bytes': [_png_strings(batch) for batch in batches]}
     found = serve(saved_model, [(signature, one) for signature, each in inputs.items() for one in each])
     compared = [(signature, want) for signature in inputs for want in expected]
     for (signature, want), have in zip(compared, found, strict=True):
@@ -173,15 +173,17 @@ def parity(model: Trained, saved_model: Path) -> Iterator[Parity]:
 
 def _parity_shapes(model: Trained) -> list[tuple[int, ...]]:
     evaluation = model.run.recipe.evaluation
-    height, width = evaluation.pad_to if evaluation.official_compat and evaluation.pad_to else (math.inf, math.inf)
+    if not evaluation.official_compat or not evaluation.pad_to:
+        return list(PARITY_SHAPES)
+    height, width = evaluation.pad_to
     return [(count, min(rows, height), min(columns, width), 3) for count, rows, columns, _ in PARITY_SHAPES]
 
 
 def _predict(model: Trained, batches: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
-    def read():
+    def read() -> Iterator[np.ndarray]:
         yield from batches
 
-    def dataset():
+    def dataset() -> tf.data.Dataset:
         spec = tf.TensorSpec([None, None, None, 3], tf.uint8)
         return tf.data.Dataset.from_generator(read, output_signature=spec).map(
             lambda images: {'image': tf.cast(images, tf.float32)})
@@ -191,14 +193,15 @@ def _predict(model: Trained, batches: list[np.ndarray]) -> list[dict[str, np.nda
                                                          yield_single_examples=False))
 
 
-def serve(saved_model: Path, requests: Sequence[tuple[str, Any]]) -> list[dict[str, np.ndarray]]:
+def serve(saved_model: Path, requests: Sequence[tuple[str, np.ndarray | list[bytes]]]) -> list[dict[str, np.ndarray]]:
     """The outputs of a SavedModel for each (signature, input)."""
     with tf.Graph().as_default(), tf.Session(config=session_config('float32')) as session:
         loaded = tf.saved_model.load(session, [tf.saved_model.tag_constants.SERVING], str(saved_model))
         return [_ask(session, loaded.signature_def[name], one) for name, one in requests]
 
 
-def _ask(session: tf.Session, signature, value) -> dict[str, np.ndarray]:
+def _ask(session: tf.Session, signature: Any, value: np.ndarray | list[bytes]) -> dict[str, np.ndarray]:
+    # A SignatureDef, a type that tf has no public name for.
     (fed,) = signature.inputs.values()
     return session.run({name: info.name for name, info in signature.outputs.items()}, {fed.name: value})
 

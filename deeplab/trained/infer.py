@@ -189,7 +189,7 @@ def infer_each(model: Trained, sources: Sequence[Source], write: Callable[[Sourc
 
 def _dataset(sources: Sequence[Source], fail: Callable[[Source, Exception], None]) -> tf.data.Dataset:
     """One image a batch, read by a thread while the one before it is predicted."""
-    def read():
+    def read() -> Iterator[tuple[np.ndarray, int]]:
         for number, source in enumerate(sources):
             try:
                 yield read_image(source.path), number
