@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from console import exits
 
@@ -18,7 +19,8 @@ class Parser(argparse.ArgumentParser):
                          formatter_class=argparse.RawDescriptionHelpFormatter)
         self._formerly = formerly or {}
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # Any, because the type of the namespace that is given is that of the one returned.
         return super().parse_known_args(renamed(sys.argv[1:] if args is None else args, self._formerly), namespace)
 
 
