@@ -2,7 +2,7 @@
 
     python train.py --recipe deeplabv3plus_mnv2_camvid --record_dir records/camvid --model_dir runs/camvid
     python train.py --recipe ROW --dry_run
-    python train.py --list
+    python train.py --list [NAME]
 
 Ctrl-C and SIGTERM write a checkpoint first; the same command resumes. Flags of other systems and of the official
 DeepLab are understood: docs/coming-from.md.
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     own, overrides = _parser().parse(argv)
-    if own.list:
+    if own.list is not None:
         from deeplab.reports import listing
-        print(listing.tables())
+        print(listing.show(own.list))
         return DONE
     if own.overfit is not None:
         overrides = flags.overfitting(own.overfit) | overrides
@@ -62,7 +62,9 @@ def _parser() -> flags.Parser:
     parser.add_argument('--yes', action='store_true', help='the yes to --clean_model_dir, where nobody can be asked')
     parser.add_argument('--dry_run', action='store_true',
                         help='two steps and one evaluation: parameters, multiply-adds, memory, time, what is missing')
-    parser.add_argument('--list', action='store_true', help='show all nets, backbones, datasets and recipes')
+    parser.add_argument('--list', nargs='?', const='', metavar='NAME',
+                        help='show all nets, backbones, datasets and recipes; those of a kind, such as nets, with all '
+                             'their options; or one by its name')
     return parser
 
 

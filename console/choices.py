@@ -30,13 +30,18 @@ def refuse_unknown(what: str, names: Iterable[Any], known: Collection[Any], hint
 def nearest(word: Any, choices: Iterable[Any], hint: str = '') -> str:
     """What an error message says of the choices: those that are nearly the word, and all unless they are many."""
     choices = list(map(str, choices))
-    close = difflib.get_close_matches(str(word), choices, n=3, cutoff=0.5)
-    said = [f'did you mean {" or ".join(close)}?'] if close else []
-    if len(choices) <= (FEW if close else MANY):
+    likely = close(word, choices)
+    said = [f'did you mean {" or ".join(likely)}?'] if likely else []
+    if len(choices) <= (FEW if likely else MANY):
         said.append(f'choices: {", ".join(choices) or "none"}')
-    elif not close:
+    elif not likely:
         said.append(f'choices: {", ".join(choices[:FEW])} and {len(choices) - FEW} more')
     return ' '.join([*said, f'({hint})'] if hint else said)
+
+
+def close(word: Any, choices: Iterable[str]) -> list[str]:
+    """Up to three of the choices that are nearly the word, the nearest first."""
+    return difflib.get_close_matches(str(word), choices, n=3, cutoff=0.5)
 
 
 def _short(name: Any) -> str:

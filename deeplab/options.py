@@ -35,8 +35,8 @@ def meanings(function: Callable) -> dict[str, str]:
           name: meaning, on one line or
             on more
     """
-    written = _written(function)
-    _, _, section = (inspect.getdoc(written) or '').partition('\nOptions:\n')
+    source = written(function)
+    _, _, section = (inspect.getdoc(source) or '').partition('\nOptions:\n')
     found: dict[str, str] = {}
     name = ''
     for line in itertools.takewhile(lambda line: line.startswith('  '), section.splitlines()):
@@ -44,11 +44,11 @@ def meanings(function: Callable) -> dict[str, str]:
             found[name] += ' ' + line.strip()
         else:
             name, _, found[name] = line.strip().partition(': ')
-    shared = getattr(written, 'shared_options', None)
+    shared = getattr(source, 'shared_options', None)
     return found | (meanings(shared) if shared else {})
 
 
-def _written(function):
+def written(function: Callable) -> Callable:
     """The function whose source has the docstring; a partial's own is the one of `functools.partial`."""
     while True:
         if isinstance(function, functools.partial):

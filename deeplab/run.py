@@ -1,14 +1,14 @@
 """resolve(recipe) -> Run: the one place where names become net, backbone and dataset."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from console.choices import choose, nearest
+from console.choices import choose, close, nearest
 from datasets import row as rows
 from datasets.input_fn import Augmentation
 from datasets.row import Dataset
+from deeplab import options
 from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
 from deeplab.recipes import protocol
@@ -67,17 +67,14 @@ def resolve(recipe: Recipe) -> Run:
     return Run(recipe, dataset, backbone.with_options(model.backbone_options), net, dict(model.options))
 
 
-def _check_options(path: str, options: Mapping[str, Any], function: Callable) -> None:
+def _check_options(path: str, given: Mapping[str, Any], function: Callable) -> None:
     """The keyword-only arguments of a function are the schema of its options."""
-    schema = _options(function)
-    for name in options:
-        if name not in schema:
-            raise ValueError(f'{path}.{name} is not an option of {function.__name__}; {nearest(name, schema)}')
-
-
-def _options(function: Callable) -> list[str]:
-    return [p.name for p in inspect.signature(function).parameters.values()
-            if p.kind is p.KEYWORD_ONLY and p.name not in ('training', 'output_stride')]
+    meanings = options.meanings(function)
+    for name in given:
+        if name not in options.signature(function):
+            likely = [f'{near}: {meanings[near]}' for near in close(name, meanings)[:1]]
+            hint = '; '.join([*likely, f'`python train.py --list {function.__name__}` explains all'])
+            raise ValueError(f'{path}.{name} is not an option of {function.__name__}; {nearest(name, meanings, hint)}')
 
 
 def _check_fit(recipe: Recipe, net: Net, backbone: Backbone) -> None:
@@ -89,8 +86,9 @@ def _check_fit(recipe: Recipe, net: Net, backbone: Backbone) -> None:
     if lacking := [tap for tap in net.taps if tap not in backbone.taps]:
         raise ValueError(f'{net.name} reads features at strides {list(net.taps)}; {backbone.name} has no tap at '
                          f'{lacking}, only at {list(backbone.taps)}')
-    if lacking := [name for name in net.backbone_options if name not in _options(backbone.build)]:
-        fitting = [name for name, each in BACKBONES.items() if set(net.backbone_options) <= set(_options(each.build))]
+    if lacking := [name for name in net.backbone_options if name not in options.signature(backbone.build)]:
+        fitting = [name for name, each in BACKBONES.items()
+                   if set(net.backbone_options) <= options.signature(each.build).keys()]
         raise ValueError(f'{net.name} needs a backbone with {", ".join(lacking)}, which {backbone.name} has not; '
                          f'{nearest(backbone.name, fitting)}')
     for stride in (recipe.model.output_stride, recipe.evaluation.output_stride or recipe.model.output_stride):

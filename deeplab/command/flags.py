@@ -130,7 +130,8 @@ def _field_help() -> str:
     width = shutil.get_terminal_size().columns - 2  # as argparse does
     lines = ['fields of a recipe, each a flag --section.field VALUE (here with its default):']
     for path, field in recipes.fields().items():
-        lines.append(f'  --{path} {_written(recipes.get(Recipe(), path))}'.rstrip())
+        said = '.NAME VALUE' if field.type is dict else f' {_written(recipes.get(Recipe(), path))}'
+        lines.append(f'  --{path}{said}'.rstrip())
         lines += textwrap.wrap(_meaning(field), max(width, 40), initial_indent=' ' * 8, subsequent_indent=' ' * 8,
                                break_long_words=False, break_on_hyphens=False)
     return '\n'.join(lines)

@@ -52,8 +52,8 @@ class Model:
     net: str = _option('deeplabv3plus', 'architecture: a name of deeplab.nets')
     backbone: str = _option('mobilenet_v2', 'feature extractor: a name of deeplab.backbones')
     output_stride: int = _option(16, 'image size over feature size, in training')
-    backbone_options: dict = _option({}, 'keyword arguments of the backbone, such as depth_multiplier')
-    options: dict = _option({}, 'keyword arguments of the net, such as atrous_rates')
+    backbone_options: dict = _option({}, 'options of the backbone: `train.py --list BACKBONE` shows them')
+    options: dict = _option({}, 'options of the net: `train.py --list NET` shows them')
     image_pyramid: tuple[float, ...] = _option((), 'scales of the image that the net sees, logits merged; empty: off')
     merge_method: str = _option('max', 'how those are merged', choices={'max': 'largest logit', 'avg': 'mean logit'})
 

@@ -56,3 +56,9 @@ def test_a_recipe_has_a_folder_of_its_own_unless_one_is_given():
     assert flags.choose_model_dir('there', 'demo', demo) == Path('there')
     with pytest.raises(ValueError, match='give --model_dir'):
         flags.choose_model_dir(None, None, demo)
+
+
+def test_the_help_says_how_options_of_nets_are_given_and_seen():
+    said = ' '.join(flags.Parser('').format_help().split())
+    assert '--model.options.NAME VALUE options of the net: `train.py --list NET` shows them' in said
+    assert '--model.backbone_options.NAME VALUE options of the backbone: `train.py --list BACKBONE` shows them' in said
