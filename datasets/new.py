@@ -137,8 +137,8 @@ def _ours(root: Path) -> list[str]:
 def _about_splits(splits: dict[str, Match]) -> list[str]:
     if 'val' in splits:
         return []
-    return [f'no folder is named like validation: there are only {", ".join(splits)}. Move some pairs to folders of '
-            'their own and give them a [splits.val]']
+    return [(f'no folder is named like validation: there are only {", ".join(splits)}. Move some pairs to folders of '
+             'their own and give them a [splits.val]')]
 
 
 def _what(group: Group) -> str:

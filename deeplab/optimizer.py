@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 from console.choices import choose
 from deeplab.compat import tf
@@ -30,7 +31,7 @@ def _exponential(schedule, step, decay_steps):
 def _piecewise(schedule, step, decay_steps):
     """A boundary still belongs to the interval before it, as in `tf.train.piecewise_constant`."""
     boundaries, values = schedule.boundaries, schedule.values
-    if len(values) != len(boundaries) + 1 or any(a >= b for a, b in zip(boundaries, boundaries[1:], strict=False)):
+    if len(values) != len(boundaries) + 1 or any(a >= b for a, b in pairwise(boundaries)):
         raise ValueError(f'piecewise needs ascending boundaries and one value more than there are boundaries, '
                          f'not boundaries {boundaries} and values {values}')
     passed = tf.reduce_sum(tf.cast(step > tf.constant(boundaries, tf.float64), tf.int32))

@@ -25,11 +25,11 @@ NAME = 'model.ckpt'
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser('pretrained.convert_vgg16', __doc__)
-    parser.add_argument('checkpoint', help='slim\'s vgg_16.ckpt: its path, or catalog:vgg_16')
+    parser.add_argument('checkpoint', help="slim's vgg_16.ckpt: its path, or catalog:vgg_16")
     parser.add_argument('folder', help='where to write; must not exist')
     parser.add_argument('--kernel_size', type=int, default=3, help='side of fc6: 1 to 7; default 3')
     parser.add_argument('--channels', type=int, default=1024, help='of fc6 and fc7: a divisor of 4096; default 1024')
-    parser.add_argument('--branches', type=int, default=1, help='copies of fc6 and fc7, as DeepLab-v2\'s ASPP has them')
+    parser.add_argument('--branches', type=int, default=1, help="copies of fc6 and fc7, as DeepLab-v2's ASPP has them")
     options = parser.parse_args(arguments)
     written = convert(options.checkpoint, Path(options.folder), kernel_size=options.kernel_size,
                       channels=options.channels, branches=options.branches)
@@ -85,7 +85,7 @@ def _layer(values: Mapping[str, np.ndarray], where: str, name: str) -> tuple[np.
     try:
         return values[f'{SCOPE}/{name}/weights'], values[f'{SCOPE}/{name}/biases']
     except KeyError as error:
-        raise ValueError(f'{where} has no {error.args[0]}; give slim\'s vgg_16.ckpt, such as catalog:vgg_16') from error
+        raise ValueError(f"{where} has no {error.args[0]}; give slim's vgg_16.ckpt, such as catalog:vgg_16") from error
 
 
 def _save(values: Mapping[str, np.ndarray], prefix: str) -> None:

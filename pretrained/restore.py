@@ -90,7 +90,7 @@ def _require_backbone(report: Report, checkpoint: Checkpoint, scope: str) -> Non
     if not scope:
         return
     lacking = {name: _shapes(*shapes) for name, shapes in report.misshaped.items()}
-    lacking |= {name: 'is not in the checkpoint' for name in report.missing}
+    lacking |= dict.fromkeys(report.missing, 'is not in the checkpoint')
     lacking = {name: reason for name, reason in lacking.items() if name.startswith(f'{scope}/')}
     if not lacking:
         return

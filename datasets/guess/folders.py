@@ -12,9 +12,9 @@ from datasets.guess import values
 from datasets.raw import images, labels
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
-LABEL_WORDS = re.compile(r'mask|label|annot|seg|gt|ground|target|profile', re.I)
-IMAGE_WORDS = re.compile(r'im(age|g)|photo|picture|jpe?g|rgb|input', re.I)
-SPLIT_WORDS = re.compile(r'(?:^|[/_\-. ])(trainval|train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)', re.I)
+LABEL_WORDS = re.compile(r'mask|label|annot|seg|gt|ground|target|profile', re.IGNORECASE)
+IMAGE_WORDS = re.compile(r'im(age|g)|photo|picture|jpe?g|rgb|input', re.IGNORECASE)
+SPLIT_WORDS = re.compile(r'(?:^|[/_\-. ])(trainval|train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)', re.IGNORECASE)
 SPLITS = {'training': 'train', 'valid': 'val', 'validation': 'val', 'testing': 'test'}
 TOKEN = re.compile(r'[_\-.]([A-Za-z][A-Za-z0-9]*)$')
 LOOKED_AT = 3

@@ -53,8 +53,8 @@ class Tally:
     def worst(self, count: int) -> list[tuple[int, str]]:
         """Positions of odd examples and what is odd: all void, then of a single class, then those with most void."""
         half = count - count // 2 if self.single else count
-        chosen = {position: 'all void' for position in self.empty[:half]}
-        chosen |= {position: 'single class' for position in self.single[:count - len(chosen)]}
+        chosen = dict.fromkeys(self.empty[:half], 'all void')
+        chosen |= dict.fromkeys(self.single[:count - len(chosen)], 'single class')
         for position in sorted(self.void, key=self.void.__getitem__, reverse=True):
             if len(chosen) < count and self.void[position] > 0:
                 chosen.setdefault(position, f'{100 * self.void[position]:.0f} % void')

@@ -110,7 +110,7 @@ def require_expected(recipe: Recipe, num_images: int) -> None:
         raise ValueError(f'recipe {recipe.name} has no expected.mean_iou to check against')
     if expected.num_images not in (None, num_images):
         raise ValueError(f'recipe {recipe.name} expects {expected.mean_iou} on {expected.num_images} images; split '
-                         f'{recipe.data.eval_split} has {num_images}: they can\'t be compared')
+                         f"{recipe.data.eval_split} has {num_images}: they can't be compared")
 
 
 def check(measured: Measurement) -> tuple[bool, list[str]]:

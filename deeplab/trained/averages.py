@@ -48,7 +48,7 @@ def _mean(prefixes: list[str]) -> dict[str, np.ndarray]:
     shapes = readers[-1].get_variable_to_shape_map()
     for prefix, reader in zip(prefixes, readers, strict=True):
         if reader.get_variable_to_shape_map() != shapes:
-            raise ValueError(f'{prefix} has other variables than {prefixes[-1]}: they can\'t be averaged')
+            raise ValueError(f"{prefix} has other variables than {prefixes[-1]}: they can't be averaged")
     return {name: _mean_of([reader.get_tensor(name) for reader in readers]) for name in shapes}
 
 

@@ -48,8 +48,8 @@ def dry_run(run: Run) -> tuple[list[str], list[str]]:
         f'parameters          {cost.parameters:,} ({cost.trainable:,} trainable)' + _expected(run, cost),
         f'multiply-adds       {cost.multiply_adds / 1e9:.2f} G for an image of {height} x {width}',
         f'training memory     {cost.memory_bytes / 2**20:,.0f} MiB for {run.images_per_step} images a step',
-        f'training            {cost.step_seconds:.2f} s a step, {run.images_per_step / cost.step_seconds:.1f} '
-        f'images/s',
+        (f'training            {cost.step_seconds:.2f} s a step, '
+         f'{run.images_per_step / cost.step_seconds:.1f} images/s'),
         f'evaluation          {cost.evaluation_seconds:.2f} s an image of that size']
     if run.recipe.train.epochs and not num_images:
         missing.append(f'the size of split {recipe.data.train_split}: {run.dataset.name} has no such split and '

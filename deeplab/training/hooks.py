@@ -147,7 +147,8 @@ class Saver(tf.train.CheckpointSaverHook):
         for listener in self._listeners:
             listener.before_save(session, step)
         self._write(session, step)
-        return any([listener.after_save(session, step) for listener in self._listeners])
+        wishes = [listener.after_save(session, step) for listener in self._listeners]  # all of them are called
+        return any(wishes)
 
     def _write(self, session: tf.Session, step: int) -> None:
         bad = [name for name, finite in zip(self._names, session.run(self._finite), strict=True) if not finite]

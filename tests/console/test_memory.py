@@ -5,12 +5,12 @@ from console import memory
 from tests.paths import ROOT
 
 MEGABYTE = 2**20
-CHILD = '''
+CHILD = """
 from console import memory
 before = memory.peak_bytes()
 held = b'x' * 2**28
 print(before, memory.peak_bytes())
-'''
+"""
 
 
 def test_the_peak_is_that_of_the_process_alone():

@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 
 from console.progress import Progress, duration
 
@@ -33,7 +34,7 @@ def test_a_terminal_gets_one_line_rewritten():
     assert lines[10].rstrip() == 'reading [######..................] 10/40  25 % · 1.0/s · 0:30 left'
     assert lines[-1].rstrip() == f'reading [{"#" * 24}] 40/40 100 % · 1.0/s · took 0:40'
     # Each line covers the one before it.
-    assert all(len(new) >= len(old.rstrip()) for old, new in zip(lines, lines[1:], strict=False))
+    assert all(len(new) >= len(old.rstrip()) for old, new in pairwise(lines))
 
 
 def test_elsewhere_plain_lines_now_and_then():

@@ -202,9 +202,9 @@ def test_a_kept_shard_that_was_damaged_is_written_again(tmp_path, monkeypatch):
 
 def test_two_conversions_do_not_share_a_folder(tmp_path):
     drawn.voc(tmp_path / 'raw', {'train': 2})
-    with converter._working(tmp_path / 'out'):
-        with pytest.raises(BlockingIOError, match='another conversion is writing to .*: wait for it, or give another'):
-            convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
+    with (converter._working(tmp_path / 'out'),
+          pytest.raises(BlockingIOError, match='another conversion is writing to .*: wait for it, or give another')):
+        convert(VOC, tmp_path / 'raw', tmp_path / 'out', workers=1)
     assert not (tmp_path / 'out').exists()
 
 

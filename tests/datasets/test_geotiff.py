@@ -19,6 +19,14 @@ from tests.paths import ROOT
 GEO = {33550: (12, (0.3, 0.3, 0.0)), 33922: (12, (0.0, 0.0, 0.0, 616500.0, 3345000.0, 0.0)),
        34735: (3, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 26914))}
 TILE = 256
+PEAK = """
+import sys
+from console import memory
+from datasets import convert
+code = convert.main()
+print(memory.peak_bytes())
+sys.exit(code)
+"""
 
 
 def strips(path, pixels, **options):
@@ -88,8 +96,7 @@ def test_tiles_are_the_pixels_in_each_form(tmp_path, form):
 
 def peak_bytes(root):
     """The most memory that one process used to convert all images of a folder."""
-    command = [sys.executable, '-c', 'import sys; from datasets import convert, memory; code = convert.main(); '
-               'print(memory.peak_bytes()); sys.exit(code)',
+    command = [sys.executable, '-c', PEAK,
                '--dataset', 'inria', '--raw_dir', root, '--output_dir', root / 'records', '--splits', 'train',
                '--num_shards', '1', '--workers', '1']
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -281,7 +281,7 @@ def test_damaged_bytes_give_a_picture_or_a_reason(tmp_path, kind):
             stored = images.read(path)
             height, width, _ = stored.pixels().shape
             assert stored.size == (height, width) and height * width <= images.MAX_PIXELS
-            assert stored.encoded() and 1 <= stored.orientation
+            assert stored.encoded() and stored.orientation >= 1
         except ValueError as error:
             assert str(error)
             refused += 1

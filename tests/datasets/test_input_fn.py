@@ -113,7 +113,7 @@ def test_pipelines_part_the_examples_of_a_step(index):
         for replica in range(4):
             pipeline, local = divmod(replica, 2)
             assert_same(whole[4 * step + replica], parts[pipeline][2 * step + local])
-    assert sorted(sum(numbers(parts[0]) + numbers(parts[1]), [])) == list(range(40))
+    assert sorted(number for each in numbers(parts[0]) + numbers(parts[1]) for number in each) == list(range(40))
 
 
 def test_a_pipeline_resumes_at_its_step(index):

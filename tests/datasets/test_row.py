@@ -101,7 +101,7 @@ FAULTS = (('ignore_label = 255', "labels = 'words'\nignore_label = 255", "labels
           ('num_images = 101', "num_images = 101\nparts = ['dev']", "val joins 'dev', which is no split of its own"),
           ("title = 'CamVid, 11 classes'", '', "'title' is missing"),
           ('ignore_label = 255', 'ignore_label = 300', '8-bit ids'),
-          ('ignore_label = 255', "ignore = 255\nignore_label = 255", "unknown key of the row 'ignore'"),
+          ('ignore_label = 255', 'ignore = 255\nignore_label = 255', "unknown key of the row 'ignore'"),
           ('ignore_label = 255', "labels = 'colors'\nignore_colors = [[1, 2]]\nignore_label = 255",
            'one of ignore_colors is (1, 2)'),
           ('color = [60, 40, 222]', 'color = [60, 40, 256]', "color of class 'pavement'"),
@@ -131,7 +131,7 @@ def test_raw_ids_are_where_classes_come_from(tmp_path):
     dataset = rows.load(path)
     assert dataset.raw_ids == (0, 1, 30, *range(3, 11))
     assert dataset.legal_ids == {**{label: label for label in range(11)}, 2: 255, 11: 255, 30: 2, 255: 255}
-    path.write_text(text.replace('[ids]\n11 = 255', '').replace("title =", f'ids = {[255, *range(11), 3]}\ntitle ='))
+    path.write_text(text.replace('[ids]\n11 = 255', '').replace('title =', f'ids = {[255, *range(11), 3]}\ntitle ='))
     dataset = rows.load(path)
     assert dataset.raw_ids == tuple(range(1, 12))
     assert dataset.legal_ids == dataset.ids == {0: 255, **{label + 1: label for label in range(11)}, 12: 3}

@@ -100,7 +100,7 @@ def test_the_batches_of_a_step_have_dropout_masks_of_their_own():
 
 def test_the_memory_is_that_of_one_batch():
     large, small, one = (step_of(batch, count, trace=True, size=129) for batch, count in ((8, 1), (2, 4), (2, 1)))
-    assert 0 < one and small < 0.6 * large, (one, small, large)
+    assert one > 0 and small < 0.6 * large, (one, small, large)
 
 
 def test_a_step_without_batches_is_refused():

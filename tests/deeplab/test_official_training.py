@@ -179,7 +179,7 @@ def test_three_steps_of_a_recipe(official):
                'optimizer.bias_multiplier': 2.0}
     with tf.Graph().as_default(), tf.Session() as session:
         training = Trained(session, changes, 'B')
-        fetches = tf.get_collection(watched.LEARNING_RATE) + [training.spec.loss, training.spec.train_op]
+        fetches = [*tf.get_collection(watched.LEARNING_RATE), training.spec.loss, training.spec.train_op]
         for point in record['trace'][:3]:
             rate, loss, _ = session.run(fetches, {training.step: point['step']})
             np.testing.assert_allclose(rate, point['lr'], rtol=1e-6)

@@ -51,7 +51,7 @@ def model(request):
 def test_variables_equal_the_manifest_in_creation_order(model):
     assert [[v.op.name, v.shape.as_list()] for v in model.variables] == model.manifest['variables']
     with model.graph.as_default():
-        assert set(v.op.name for v in tf.global_variables()) == set(v.op.name for v in model.variables)
+        assert {v.op.name for v in tf.global_variables()} == {v.op.name for v in model.variables}
 
 
 def test_parameter_counts_and_l2_lists_equal_the_manifest(model):

@@ -86,7 +86,7 @@ def test_the_net_takes_all_of_the_converted_checkpoint_and_refuses_slims(source,
 
 
 def test_what_cannot_be_converted_is_refused(source, tmp_path):
-    prefix, values = source
+    prefix, _ = source
     for options in ({'kernel_size': 8}, {'channels': 5}, {'branches': 0}, {'kernel_size': 0}):
         with pytest.raises(ValueError, match='fc6 of .*vgg_16.ckpt is 7x7 with 16 channels; give a side up to 7'):
             convert_vgg16.convert(prefix, tmp_path / 'out', **({'channels': NARROW} | options))

@@ -94,9 +94,8 @@ def test_a_refused_connection_is_told_with_the_url(path):
 
 def test_a_server_that_hangs_up_without_an_answer_is_asked_a_bounded_number_of_times(path, capsys, monkeypatch):
     monkeypatch.setattr(module, 'TIMEOUT_SECONDS', 0.05)
-    with socket.create_server(('127.0.0.1', 0)) as silent:
-        with pytest.raises(Unreachable, match='no answer'):
-            download(f'http://127.0.0.1:{silent.getsockname()[1]}/a.tar.gz', path, limit=LIMIT, pause=0)
+    with socket.create_server(('127.0.0.1', 0)) as silent, pytest.raises(Unreachable, match='no answer'):
+        download(f'http://127.0.0.1:{silent.getsockname()[1]}/a.tar.gz', path, limit=LIMIT, pause=0)
     assert capsys.readouterr().err.count('attempt') == ATTEMPTS
 
 

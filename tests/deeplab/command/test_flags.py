@@ -31,7 +31,7 @@ def test_overfitting_needs_an_image():
 def test_records_are_named_by_the_flag_of_today_and_by_that_of_before(capsys, argument, equals):
     given = [f'{argument}=records'] if equals else [argument, 'records']
     for parser in (flags.Parser('train'), flags.trained_parser('evaluate', ('dataset', 'record_dir'))):
-        own, overrides = parser.parse(given)
+        _, overrides = parser.parse(given)
         assert overrides == {'data.record_dir': 'records'} and not capsys.readouterr().err
         assert 'data_dir' not in parser.format_help()
 

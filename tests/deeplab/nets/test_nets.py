@@ -87,7 +87,7 @@ def test_an_inference_graph_has_no_updates(backbone):
 @pytest.mark.parametrize('net', NETS)
 def test_the_signature_is_the_schema(net):
     parameters = inspect.signature(NETS[net].build).parameters
-    assert [p for p in parameters][:3] == ['images', 'num_classes', 'backbone']
+    assert list(parameters)[:3] == ['images', 'num_classes', 'backbone']
     options = [p for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
     assert len(options) == len(parameters) - 3
     assert {'training', 'output_stride'} <= {p.name for p in options}

@@ -98,7 +98,7 @@ def test_the_lattice_keeps_points_far_apart_apart():
 
 
 def test_mean_field_equals_brute_force():
-    image, probabilities, _ = scene()
+    _, probabilities, _ = scene()
     flat = probabilities.reshape(-1, 4)
     where = positions(14, 17)
     exact = gaussian(where / 5), gaussian(where / 1.5)

@@ -44,14 +44,14 @@ def test_options_are_shown_with_default_and_meaning(kind, field, table):
         assert shown.startswith(f'{kind} {name}: ')
         assert (f'--{field}.NAME VALUE' in shown) == bool(options.signature(part.build))
         for option, meaning in options.meanings(part.build).items():
-            assert re.search(rf'^    {option} +\S', shown, re.M) and meaning in ' '.join(shown.split())
+            assert re.search(rf'^    {option} +\S', shown, re.MULTILINE) and meaning in ' '.join(shown.split())
             assert meaning in ' '.join(at_once.split())
 
 
 def test_a_default_is_written_as_a_command_takes_it():
     shown = listing.show('deeplabv3plus')
-    assert re.search(r'^    atrous_rates +\[6, 12, 18\]  ', shown, re.M)
-    assert re.search(r'^    aspp_with_batch_norm +true  ', shown, re.M)
+    assert re.search(r'^    atrous_rates +\[6, 12, 18\]  ', shown, re.MULTILINE)
+    assert re.search(r'^    aspp_with_batch_norm +true  ', shown, re.MULTILINE)
     assert max(map(len, shown.splitlines())) <= listing.WIDTH
 
 
@@ -59,7 +59,7 @@ def test_a_dataset_and_a_recipe_have_details_too():
     assert 'bicyclist' in listing.show('camvid') and 'splits' in listing.show('camvid')
     row = recipe.load('deeplabv3_mnv2_voc_os16')
     shown = listing.show(row.name)
-    assert row.title in shown and re.search(rf'^  model.net +{row.model.net}$', shown, re.M)
+    assert row.title in shown and re.search(rf'^  model.net +{row.model.net}$', shown, re.MULTILINE)
 
 
 def test_the_command_takes_a_name_or_none_and_builds_no_graph(capsys):

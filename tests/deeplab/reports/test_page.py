@@ -82,8 +82,9 @@ def test_nothing_is_wider_than_the_window(width, tmp_path):
 
 def test_the_page_loads_nothing_and_believes_nothing(tmp_path):
     evil = '"><script>alert(1)</script>'
-    parts = {path: evil for path in ('name', 'date', 'recipe__title', 'recipe__name', 'recipe__expected__source',
-                                     'checkpoint__sha256', 'checkpoint__path', 'data__dataset', 'hardware__cpu')}
+    fields = ('name', 'date', 'recipe__title', 'recipe__name', 'recipe__expected__source', 'checkpoint__sha256',
+              'checkpoint__path', 'data__dataset', 'hardware__cpu')
+    parts = dict.fromkeys(fields, evil)
     text = page([changed(**parts), changed(recipe__name=evil, data__split=evil)])
     assert '<script>alert' not in text and text.count('&lt;script&gt;') > len(parts)
     assert not re.search(r'(src|href)="(?!data:image/png;base64,|#)', text) and 'http' not in text.split('<table')[0]

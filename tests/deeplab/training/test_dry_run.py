@@ -56,8 +56,8 @@ def test_an_epoch_has_the_images_at_hand_else_those_of_the_dataset(records, chan
     changes = changes | {'data__record_dir': str(request.getfixturevalue('record_dir')) if records else ''}
     lines, missing = whole_recipe(monkeypatch, train__epochs=3, train__batch_size=2, **changes)
     steps = math.ceil(3 * images / 2)
-    assert lines == [f'the whole recipe    {steps} steps: about {duration(2 * steps)} on this machine, without '
-                     f'evaluations']
+    assert lines == [(f'the whole recipe    {steps} steps: about {duration(2 * steps)} on this machine, '
+                      f'without evaluations')]
     assert bool(missing) is not records
 
 
