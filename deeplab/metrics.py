@@ -9,8 +9,8 @@ import numpy as np
 from console.choices import choose
 from deeplab.compat import tf
 
-# rule for classes absent from the truth -> which classes the mean counts, given the pixels [C] in the truth and in the
-# union of truth and prediction (arrays or tensors)
+# rule for classes absent from the truth -> which classes the mean counts, given the pixels of each in the truth and in
+# the union of truth and prediction (arrays or tensors)
 ABSENT_RULES = {
     'union': lambda truth, union: union > 0,  # official DeepLab: a class that is only predicted counts with IoU 0
     'ground_truth': lambda truth, union: truth > 0,
@@ -88,14 +88,14 @@ def joined(matrix: np.ndarray, groups: tuple[int, ...]) -> np.ndarray:
 
 
 def _intersection_truth_union(matrix):
-    """Pixels per class, float64 tensors [C]."""
+    """Pixels per class, float64 tensors of shape (C,)."""
     matrix = tf.cast(matrix, tf.float64)
     intersection, truth = tf.linalg.diag_part(matrix), tf.reduce_sum(matrix, 1)
     return intersection, truth, truth + tf.reduce_sum(matrix, 0) - intersection
 
 
 def per_class_iou(matrix, absent: str = 'ground_truth') -> tf.Tensor:
-    """IoU [C] of a matrix tensor; NaN for classes that the rule doesn't count."""
+    """IoU of each class, of a matrix tensor; NaN for classes that the rule doesn't count."""
     intersection, truth, union = _intersection_truth_union(matrix)
     nowhere = tf.fill(tf.shape(union), tf.constant(np.nan, tf.float64))
     iou = tf.where(ABSENT_RULES[absent](truth, union), tf.math.divide_no_nan(intersection, union), nowhere)

@@ -105,7 +105,7 @@ def _coded(points: tf.Tensor, dimensions: int) -> tuple[tf.Tensor, list[tf.Tenso
 
 
 def _neighbours(codes: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """For each of the lattice points [M], and one more that is nowhere, the index of the next and of the one before."""
+    """For each of the P lattice points, and one more that is nowhere, the index of the next and of the one before."""
     order = tf.argsort(codes)
     ordered = tf.gather(codes, order)
     count = tf.size(codes)

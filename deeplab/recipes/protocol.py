@@ -20,8 +20,10 @@ class Crf:
     iterations: int = 10
 
 
-# The authors' values, cross-validated on VOC val for each of their models, as ports to other frameworks list them.
-# (Copies of run_densecrf.sh say 4, 49, 5, which no model of those lists has.)
+# The authors' values, cross-validated on VOC val for each of their models: the first in comments of
+# wangleihitcs/DeepLab-V1-PyTorch@950b489:main.py, the others in meng-tang/rloss@1caa759, as
+# exper/pascal_scribble/config/{deeplab_vgg16,resnet-101}/test.prototxt.
+# (Copies of run_densecrf.sh say 4, 49, 5, which no model of those has.)
 CRFS = {
     'deeplabv1_largefov': Crf(4, 121, 5, 3, 3),
     'deeplabv2_vgg16': Crf(4, 65, 3, 2, 2),

@@ -153,7 +153,7 @@ def test_heads_that_there_are_not_are_refused(backbone, options, message):
 ROWS = {row.title: row for row in recipes.table().values()
         if row.model.net == 'dense' and 'last revision' not in row.expected.source}
 FAST = {'deeplabv2.camvid..imagesize321.toy.newbaseline.dense30k36.py'}
-# Sizes in the README that no reading of the scripts gives (seeds.md, section 5).
+# Sizes in the README that no reading of the scripts gives.
 UNEXPLAINED = {'newdid2': '13.6', '(actually48).senet4': '5.7', '(actually48).senet4.did': '12.1'}
 
 

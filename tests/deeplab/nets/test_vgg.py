@@ -104,10 +104,10 @@ def test_dropout_is_there_in_training_only(net, options, layers):
 
 @pytest.mark.parametrize(('net', 'options', 'millions', 'digit'), [
     ('fcn8s', {}, 134, 1),  # Long et al., table 1
-    ('deeplabv1', {'fc6_kernel_size': 7, 'fc6_rate': 4, 'fc_channels': 4096}, 134.3, 0.1),  # DeepLab-v1, table 2 [M]
+    ('deeplabv1', {'fc6_kernel_size': 7, 'fc6_rate': 4, 'fc_channels': 4096}, 134.3, 0.1),  # DeepLab-v1, table 2
     ('deeplabv1', {'fc6_kernel_size': 4, 'fc6_rate': 8, 'fc_channels': 4096}, 65.1, 0.1),
     ('deeplabv1', {}, 20.5, 0.1),
-    ('segnet', {'num_classes': 11}, 29.5, 0.1),  # SegNet, table 6 [M]
+    ('segnet', {'num_classes': 11}, 29.5, 0.1),  # SegNet, table 6, from memory
     ('unet', {'num_classes': 2}, 31.0, 0.1),  # counted from the paper's figure 1, which gives none
 ])
 def test_parameters_are_the_papers(net, options, millions, digit):
