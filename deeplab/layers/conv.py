@@ -5,14 +5,22 @@
 """
 
 import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from deeplab.compat import slim, tf
+from deeplab.layers.resize import Size
+
+Layer: TypeAlias = Callable[[tf.Tensor], tf.Tensor]  # an activation or what normalises
+Initializer: TypeAlias = Callable[..., tf.Tensor]
+Sides: TypeAlias = int | Sequence[int]  # one number, or (height, width)
 
 BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 
 @slim.add_arg_scope
-def batch_norm(inputs, *, mode, decay, epsilon, decay_override=None, scope='BatchNorm'):
+def batch_norm(inputs: tf.Tensor, *, mode: str, decay: float, epsilon: float, decay_override: float | None = None,
+               scope: str = 'BatchNorm') -> tf.Tensor:
     """Batch norm with gamma and beta; see `model_scope` for the modes.
 
     In mode 'train' the moving averages' updates go to UPDATE_OPS, the variance with Bessel's correction (as the fused
@@ -37,11 +45,11 @@ def batch_norm(inputs, *, mode, decay, epsilon, decay_override=None, scope='Batc
         return outputs
 
 
-def _moving_average(name, shape, initializer):
+def _moving_average(name: str, shape: list[int], initializer: Initializer) -> tf.Variable:
     return slim.model_variable(name, shape, initializer=initializer, trainable=False)
 
 
-def _move(moving, batch, momentum):
+def _move(moving: tf.Variable, batch: tf.Tensor, momentum: float) -> tf.Tensor:
     return moving.assign_sub((moving - batch) * momentum)
 
 
@@ -70,7 +78,8 @@ def update_over_replicas() -> list[tf.Operation]:
     return [replica.merge_call(_update_all, args=(list(averages), list(batches)), kwargs={'momenta': momenta})]
 
 
-def _update_all(strategy, averages, batches, momenta):
+def _update_all(strategy: tf.distribute.Strategy, averages: Sequence[tf.Variable], batches: Sequence[tf.Tensor],
+                momenta: Sequence[float]) -> tf.Operation:
     means = strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.MEAN, list(zip(batches, averages, strict=True)))
     done: dict[str, tf.Operation] = {}  # of each average the latest update; several batches of a step come in turn
     for average, mean, momentum in zip(averages, means, momenta, strict=True):
@@ -79,15 +88,16 @@ def _update_all(strategy, averages, batches, momenta):
     return tf.group(*done.values())
 
 
-def biases(inputs):
+def biases(inputs: tf.Tensor) -> tf.Tensor:
     """Adds a bias per channel: what stands in place of batch norm in logits, gates and ResNet v2."""
     channels = [inputs.shape.as_list()[-1]]
     return tf.nn.bias_add(inputs, slim.model_variable('biases', channels, initializer=tf.zeros_initializer()))
 
 
 @slim.add_arg_scope
-def conv2d(inputs, filters, kernel_size, *, scope, initializer, stride=1, rate=1, padding='SAME',
-           normalizer=batch_norm, activation=tf.nn.relu, weights='weights'):
+def conv2d(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, scope: str, initializer: Initializer,
+           stride: int = 1, rate: Sides = 1, padding: str = 'SAME', normalizer: Layer | None = batch_norm,
+           activation: Layer | None = tf.nn.relu, weights: str = 'weights') -> tf.Tensor:
     """Dense convolution, then `normalizer` (batch_norm, biases or None), then `activation` (or None).
 
     `kernel_size` and `rate` are one number or (height, width). Padding 'FIXED' pads a strided convolution symmetrically
@@ -103,8 +113,9 @@ def conv2d(inputs, filters, kernel_size, *, scope, initializer, stride=1, rate=1
 
 
 @slim.add_arg_scope
-def depthwise_conv2d(inputs, kernel_size, *, scope, initializer, stride=1, rate=1, padding='SAME',
-                     normalizer=batch_norm, activation=tf.nn.relu):
+def depthwise_conv2d(inputs: tf.Tensor, kernel_size: Sides, *, scope: str, initializer: Initializer, stride: int = 1,
+                     rate: Sides = 1, padding: str = 'SAME', normalizer: Layer | None = batch_norm,
+                     activation: Layer | None = tf.nn.relu) -> tf.Tensor:
     """Depthwise convolution with multiplier 1; the arguments of `conv2d`."""
     with tf.variable_scope(scope):
         kernel = _pair(kernel_size)
@@ -117,8 +128,9 @@ def depthwise_conv2d(inputs, kernel_size, *, scope, initializer, stride=1, rate=
         return _finish(outputs, normalizer, activation)
 
 
-def conv2d_transpose(inputs, filters, kernel_size, *, scope, initializer, size, stride=2, normalizer=batch_norm,
-                     activation=tf.nn.relu):
+def conv2d_transpose(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, scope: str, initializer: Initializer,
+                     size: Size, stride: int = 2, normalizer: Layer | None = batch_norm,
+                     activation: Layer | None = tf.nn.relu) -> tf.Tensor:
     """Transposed convolution to the spatial `size`, that of the features which SAME striding made the inputs from."""
     with tf.variable_scope(scope):
         weights = slim.model_variable(
@@ -129,15 +141,17 @@ def conv2d_transpose(inputs, filters, kernel_size, *, scope, initializer, size, 
         return _finish(outputs, normalizer, activation)
 
 
-def prelu(inputs, *, scope='prelu', initial=0.25):
+def prelu(inputs: tf.Tensor, *, scope: str = 'prelu', initial: float = 0.25) -> tf.Tensor:
     """max(x, 0) + a min(x, 0) with a learnt slope per channel (He et al., 2015, arXiv:1502.01852, section 2.1)."""
     with tf.variable_scope(scope):
         slope = slim.model_variable('alpha', [inputs.shape.as_list()[-1]], initializer=tf.constant_initializer(initial))
         return tf.nn.relu(inputs) - slope * tf.nn.relu(-inputs)
 
 
-def separable_conv2d(inputs, filters, *, scope, depthwise_initializer, pointwise_initializer, kernel_size=3, stride=1,
-                     rate=1, padding='SAME', depthwise_activation=tf.nn.relu, activation=tf.nn.relu):
+def separable_conv2d(inputs: tf.Tensor, filters: int, *, scope: str, depthwise_initializer: Initializer,
+                     pointwise_initializer: Initializer, kernel_size: Sides = 3, stride: int = 1, rate: Sides = 1,
+                     padding: str = 'SAME', depthwise_activation: Layer | None = tf.nn.relu,
+                     activation: Layer | None = tf.nn.relu) -> tf.Tensor:
     """`<scope>_depthwise` then `<scope>_pointwise`, each with batch norm and an activation of its own."""
     outputs = depthwise_conv2d(
         inputs, kernel_size, scope=f'{scope}_depthwise', initializer=depthwise_initializer, stride=stride, rate=rate,
@@ -147,7 +161,8 @@ def separable_conv2d(inputs, filters, *, scope, depthwise_initializer, pointwise
 
 
 @slim.add_arg_scope
-def dropout(inputs, rate: float, *, training: bool, scope: str, spatial: bool = False, part: tuple[int, int] = (0, 1)):
+def dropout(inputs: tf.Tensor, rate: float, *, training: bool, scope: str, spatial: bool = False,
+            part: tuple[int, int] = (0, 1)) -> tf.Tensor:
     """Dropout by (graph seed, scope, global step, replica, part) alone, so that a resumed run repeats its masks.
 
     `part` (i, n) is the i-th of n micro-batches; `model_scope` sets it.
@@ -168,17 +183,17 @@ def dropout(inputs, rate: float, *, training: bool, scope: str, spatial: bool = 
             noise_shape=[tf.shape(inputs)[0], 1, 1, inputs.shape.as_list()[-1]] if spatial else None)
 
 
-def _pair(value):
+def _pair(value: Sides) -> list[int]:
     return [value, value] if isinstance(value, int) else list(value)
 
 
-def _pad(inputs, kernel, stride, padding):
+def _pad(inputs: tf.Tensor, kernel: Sequence[int], stride: int, padding: str) -> tuple[tf.Tensor, str]:
     if padding != 'FIXED' or stride == 1:
         return inputs, 'SAME' if padding == 'FIXED' else padding
     height, width = (((size - 1) // 2, (size - 1) - (size - 1) // 2) for size in kernel)
     return tf.pad(inputs, [(0, 0), height, width, (0, 0)]), 'VALID'
 
 
-def _finish(outputs, normalizer, activation):
+def _finish(outputs: tf.Tensor, normalizer: Layer | None, activation: Layer | None) -> tf.Tensor:
     outputs = normalizer(outputs) if normalizer else outputs
     return activation(outputs) if activation else outputs

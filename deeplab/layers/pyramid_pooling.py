@@ -1,10 +1,13 @@
 """Average pooling to a fixed number of bins (PSPNet, arXiv:1612.01105, section 3.2), for maps of any size."""
 
+from collections.abc import Sequence
+
 from deeplab.compat import tf
-from deeplab.layers.resize import resize_bilinear, spatial_size
+from deeplab.layers.conv import Layer
+from deeplab.layers.resize import Side, resize_bilinear, spatial_size
 
 
-def pool_to_bins(features, bins: int):
+def pool_to_bins(features: tf.Tensor, bins: int) -> tf.Tensor:
     """Averages of `[N, h, w, C]` over `bins` x `bins` cells: `[N, bins, bins, C]`.
 
     Cell i covers rows floor(i h / bins) to ceil((i + 1) h / bins), as adaptive pooling does; cells of maps smaller than
@@ -18,14 +21,14 @@ def pool_to_bins(features, bins: int):
     return pooled
 
 
-def _cells(size, bins):
+def _cells(size: Side, bins: int) -> tuple[tf.Tensor, tf.Tensor]:
     """(which of `size` positions each cell covers [bins, size], how many [bins])."""
     cell, position = tf.range(bins)[:, tf.newaxis], tf.range(size)
     first, end = cell * size // bins, -(-(cell + 1) * size // bins)
     return (position >= first) & (position < end), tf.squeeze(end - first, 1)
 
 
-def pyramid(features, bins, branch=tf.identity):
+def pyramid(features: tf.Tensor, bins: Sequence[int], branch: Layer = tf.identity) -> list[tf.Tensor]:
     """Of each number of bins `branch(pooled)`, enlarged to the size of `features`: a list."""
     size = spatial_size(features)
     outputs = []

@@ -5,15 +5,19 @@ argument scopes that the first one had.
 """
 
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import pending_updates
+
+Tensors: TypeAlias = tf.Tensor | Sequence[tf.Tensor]
 
 BLOCKS = 'deeplab/checkpointed'  # a collection: the outputs of blocks that are computed again
 
 
 @slim.add_arg_scope
-def checkpointed(block, inputs, *arguments, enabled=False):
+def checkpointed(block: Callable[..., Tensors], inputs: tf.Tensor, *arguments: Any, enabled: bool = False) -> Tensors:
     """block(inputs, *arguments), one tensor or several; `enabled`, only the inputs are kept for the gradient.
 
     The block makes its variables by `slim.model_variable` and takes no other tensor that a gradient should go through.
@@ -31,8 +35,8 @@ def checkpointed(block, inputs, *arguments, enabled=False):
     again = _same_surroundings(scope)
 
     @tf.custom_gradient
-    def passed_on(inputs, *values):
-        def gradient(*upstream):
+    def passed_on(inputs: tf.Tensor, *values: tf.Tensor) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
+        def gradient(*upstream: tf.Tensor) -> list[tf.Tensor]:
             # The dependency holds the second computation back until its result is needed, and keeps grappler from
             # merging it with the first.
             with again(variables), tf.control_dependencies(upstream):
@@ -46,11 +50,11 @@ def checkpointed(block, inputs, *arguments, enabled=False):
     return tf.nest.pack_sequence_as(outputs, passed)
 
 
-def _noting():
+def _noting() -> tuple[list[tf.Variable], Callable[..., tf.Variable]]:
     """A list, and a custom getter that appends to it every trainable variable that is asked for."""
     variables = []
 
-    def noting(getter, *args, **kwargs):
+    def noting(getter: Callable[..., tf.Variable], *args: Any, **kwargs: Any) -> tf.Variable:
         variable = getter(*args, **kwargs)
         if variable.trainable:
             variables.append(variable)
@@ -59,13 +63,14 @@ def _noting():
     return variables, noting
 
 
-def _same_surroundings(scope):
+def _same_surroundings(scope: tf.VariableScope
+                       ) -> Callable[[Sequence[tf.Variable]], contextlib.AbstractContextManager[None]]:
     """A context manager for building a block once more: its variables, its arguments, no updates of averages."""
     with slim.arg_scope([]) as arguments:
         pass
 
     @contextlib.contextmanager
-    def again(expected):
+    def again(expected: Sequence[tf.Variable]) -> Iterator[None]:
         collections = [tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS), pending_updates()]
         before = [list(collection) for collection in collections]
         variables, noting = _noting()

@@ -1,6 +1,7 @@
 """The one outermost scope of a model."""
 
 import contextlib
+from collections.abc import Iterator
 
 from console.choices import choose
 from deeplab.compat import slim
@@ -9,7 +10,7 @@ from deeplab.layers.recompute import checkpointed
 
 
 def model_scope(training: bool, batch_norm: str = 'train', decay: float | None = None, recompute: bool = False,
-                part: tuple[int, int] = (0, 1)):
+                part: tuple[int, int] = (0, 1)) -> contextlib.AbstractContextManager[None]:
     """Context manager that sets the batch-norm mode of everything built inside; open it once, outermost.
 
     `batch_norm` says what training does: 'train' uses batch statistics and updates the moving ones; 'freeze_statistics'
@@ -24,7 +25,7 @@ def model_scope(training: bool, batch_norm: str = 'train', decay: float | None =
 
 
 @contextlib.contextmanager
-def _arguments(mode, decay, recompute, part):
+def _arguments(mode: str, decay: float | None, recompute: bool, part: tuple[int, int]) -> Iterator[None]:
     with slim.arg_scope([conv.batch_norm], mode=mode, decay_override=decay), \
             slim.arg_scope([checkpointed], enabled=recompute), \
             slim.arg_scope([conv.dropout], part=part):

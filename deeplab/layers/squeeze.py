@@ -4,7 +4,7 @@ from deeplab.compat import tf
 from deeplab.layers.conv import biases, conv2d
 
 
-def squeeze_excite(inputs, ratio: int, *, scope: str):
+def squeeze_excite(inputs: tf.Tensor, ratio: int, *, scope: str) -> tf.Tensor:
     """`[N, h, w, C]` times a gate per image and channel, through C / `ratio` channels."""
     depth = inputs.shape.as_list()[-1]
     options = {'initializer': tf.glorot_uniform_initializer(), 'normalizer': biases}

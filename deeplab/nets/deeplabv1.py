@@ -1,5 +1,6 @@
 """DeepLab-v1's LargeFOV (Chen et al., 2015, arXiv:1412.7062, section 3.1): VGG16 with a reduced, dilated fc6."""
 
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import biases, conv2d, dropout
@@ -11,8 +12,9 @@ POOLS = {2: 'pool1', 4: 'pool2', 8: 'pool3', 16: 'pool4'}  # of VGG16, by nomina
 BRANCH_CHANNELS = 128
 
 
-def deeplabv1(images, num_classes, backbone, *, training, output_stride, fc6_kernel_size=3, fc6_rate=12,
-              fc_channels=1024, dropout_rate=0.5, multi_scale=False) -> Outputs:
+def deeplabv1(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+              fc6_kernel_size: int = 3, fc6_rate: int = 12, fc_channels: int = 1024, dropout_rate: float = 0.5,
+              multi_scale: bool = False) -> Outputs:
     """Logits at the output stride, which is 8 in the paper.
 
     The paper's table 2 varies kernel, rate and channels: 7, 4, 4096; 4, 4, 4096; 4, 8, 4096; 3, 12, 1024 (LargeFOV).
@@ -46,7 +48,7 @@ def deeplabv1(images, num_classes, backbone, *, training, output_stride, fc6_ker
     return Outputs(tf.add_n([resize_bilinear(each, size) for each in scores]), {})
 
 
-def _branch(source, name, stride, dropout_rate, training):
+def _branch(source: tf.Tensor, name: str, stride: int, dropout_rate: float, training: bool) -> tf.Tensor:
     """Two layers on the image or a pool, as the released net has them: strided to the labels' grid in training alone.
 
     Each window is centred on its label's pixel. Otherwise a branch has its source's resolution, and the scores are

@@ -3,14 +3,18 @@
 Its three scales with maxima of the scores are `model.image_pyramid` and `model.merge_method`.
 """
 
+from collections.abc import Sequence
+
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import tf
 from deeplab.layers.classifier import classifier, small_normal
 from deeplab.nets.net import Outputs
 from deeplab.nets.parts.fully_connected import fully_connected, rate_at
 
 
-def deeplabv2(images, num_classes, backbone, *, training, output_stride, atrous_rates=(6, 12, 18, 24), fc_channels=1024,
-              dropout_rate=0.5) -> Outputs:
+def deeplabv2(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+              atrous_rates: Sequence[int] = (6, 12, 18, 24), fc_channels: int = 1024, dropout_rate: float = 0.5
+              ) -> Outputs:
     """Logits at the output stride, which is 8 in the paper.
 
     On VGG16 each rate has an fc6, fc7 and fc8 of its own (figure 7), elsewhere one 3x3 classifier.

@@ -1,5 +1,10 @@
 """DeepLabv3+ (Chen et al., 2018, arXiv:1802.02611)."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from deeplab.backbones.backbone import Backbone
+from deeplab.compat import tf
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.net import Outputs
 from deeplab.nets.parts.decoder import decode
@@ -8,10 +13,11 @@ from deeplab.options import takes_options_of
 
 
 @takes_options_of(Head)
-def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, decoder_output_stride=(4,),
-                  decoder_filters=256, decoder_use_separable_conv=True, decoder_use_sum_merge=False,
-                  decoder_output_is_logits=False, decoder_low_level_filters=48, decoder_convs=2, decoder_kernel_size=3,
-                  **options) -> Outputs:
+def deeplabv3plus(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+                  decoder_output_stride: Sequence[int] = (4,), decoder_filters: int = 256,
+                  decoder_use_separable_conv: bool = True, decoder_use_sum_merge: bool = False,
+                  decoder_output_is_logits: bool = False, decoder_low_level_filters: int = 48, decoder_convs: int = 2,
+                  decoder_kernel_size: int = 3, **options: Any) -> Outputs:
     """Logits at the last of `decoder_output_stride` (descending) of float images `[N, H, W, 3]` in 0..255.
 
     Options:
@@ -38,7 +44,7 @@ def deeplabv3plus(images, num_classes, backbone, *, training, output_stride, dec
         return Outputs(net if decoder_output_is_logits else head.logits(net, num_classes, output_stride), {})
 
 
-def _check_strides(strides, backbone):
+def _check_strides(strides: Sequence[int], backbone: Backbone) -> None:
     choices = sorted(backbone.taps, reverse=True)
     if not strides or list(strides) != [stride for stride in choices if stride in strides]:
         raise ValueError(f'decoder_output_stride is {list(strides)}; {backbone.name} has taps at '

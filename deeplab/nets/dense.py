@@ -6,6 +6,7 @@ concatenate.
 """
 
 from console.choices import choose
+from deeplab.backbones.backbone import Backbone, Features
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, biases, conv2d
@@ -18,8 +19,9 @@ SQUEEZE_RATIO = 4
 ROOT_STRIDE = 4  # of a backbone's first block
 
 
-def dense(images, num_classes, backbone, *, training, output_stride, aggregation='none', reduction=4,
-          preactivated=False, filters=416, smoothing=1, lateral_squeeze=False, deep_supervision=False) -> Outputs:
+def dense(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+          aggregation: str = 'none', reduction: int = 4, preactivated: bool = False, filters: int = 416,
+          smoothing: int = 1, lateral_squeeze: bool = False, deep_supervision: bool = False) -> Outputs:
     """Logits of float images `[N, H, W, 3]` in 0..255, by a 1x1 convolution of the features and of earlier blocks.
 
     Logits are at the output stride, with aggregation 'top_down' at stride 4.
@@ -64,35 +66,35 @@ def dense(images, num_classes, backbone, *, training, output_stride, aggregation
                             for i, level in enumerate(levels[:-1])}, weight=share)
 
 
-def _logits(features, num_classes, scope):
+def _logits(features: tf.Tensor, num_classes: int, scope: str) -> tf.Tensor:
     # dongzhuoyao has dilation 6, which means nothing to a 1x1 kernel. By its fan-in: another backbone's features may be
     # many and large, and the loss starts at ln C all the same.
     return classifier(features, num_classes, scope=scope, initializer=slim.variance_scaling_initializer(factor=1e-3))
 
 
-def _activated(inputs, scope):
+def _activated(inputs: tf.Tensor, scope: str) -> tf.Tensor:
     return tf.nn.relu(batch_norm(inputs, scope=scope))
 
 
-def _reduced(block, reduction, scope):
+def _reduced(block: tf.Tensor, reduction: int, scope: str) -> tf.Tensor:
     """A block with 1 / `reduction` of its channels, gated."""
     with tf.variable_scope(scope):
         net = conv2d(_activated(block, 'preact'), block.shape.as_list()[-1] // reduction, 1, scope='conv')
         return squeeze_excite(net, SQUEEZE_RATIO, scope='squeeze_excite')
 
 
-def _joined(features, aggregated):
+def _joined(features: Features, aggregated: tf.Tensor) -> tf.Tensor:
     return tf.concat([_activated(aggregated, 'aggregated'), features.output], 3)
 
 
-def _resized(features, reduction):
+def _resized(features: Features, reduction: int) -> tf.Tensor:
     size = spatial_size(features.output)
     return _joined(features, tf.concat([
         _reduced(resize_bilinear(block, size), reduction, f'block{i}')
         for i, block in enumerate(features.blocks[:-1], 1)], 3))
 
 
-def _bottom_up(features, output_stride, reduction, preactivated):
+def _bottom_up(features: Features, output_stride: int, reduction: int, preactivated: bool) -> tf.Tensor:
     blocks = features.blocks[:-1]
     net, stride = None, min(ROOT_STRIDE, output_stride)
     for i, block in enumerate(blocks):
@@ -111,9 +113,10 @@ def _bottom_up(features, output_stride, reduction, preactivated):
     return squeeze_excite(joined, SQUEEZE_RATIO, scope='squeeze_excite') if preactivated else joined
 
 
-def _top_down(features, filters, smoothing, lateral_squeeze, *, every):
+def _top_down(features: Features, filters: int, smoothing: int, lateral_squeeze: bool, *, every: bool
+              ) -> list[tf.Tensor]:
     """Levels from coarse to fine, or the finest alone, normalised for a classifier."""
-    def lateral(block, scope):
+    def lateral(block: tf.Tensor, scope: str) -> tf.Tensor:
         net = conv2d(block, filters, 1, scope=scope)
         return squeeze_excite(net, SQUEEZE_RATIO, scope=f'{scope}_squeeze_excite') if lateral_squeeze else net
 

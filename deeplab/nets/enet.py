@@ -1,8 +1,9 @@
 """ENet (Paszke et al., 2016, arXiv:1606.02147), table 1."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier, small_normal
 from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout, prelu
@@ -28,15 +29,17 @@ STAGE_4 = (Bottleneck(),) * 2
 STAGE_5 = (Bottleneck(),)
 
 
-def enet(images, num_classes, backbone, *, training, output_stride, encoder_only=False,
-         dropout_rates=(0.01, 0.1)) -> Outputs:
+def enet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+         encoder_only: bool = False, dropout_rates: Sequence[float] = (0.01, 0.1)) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     Options:
       encoder_only: logits at stride 8, for the first of the two training stages of section 5
       dropout_rates: of the spatial dropout before bottleneck 2.0, and from it on
     """
-    early, late = ({'training': training, 'dropout_rate': rate} for rate in dropout_rates)
+    early_rate, late_rate = dropout_rates
+    early: dict[str, Any] = {'training': training, 'dropout_rate': early_rate}
+    late: dict[str, Any] = {'training': training, 'dropout_rate': late_rate}
     net = backbone.build(images, output_stride).output
     with slim.arg_scope([batch_norm], decay=0.9, epsilon=1e-3), \
             slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
@@ -60,11 +63,11 @@ def enet(images, num_classes, backbone, *, training, output_stride, encoder_only
     return Outputs(logits, {})
 
 
-def _relu(inputs, *, scope):
+def _relu(inputs: tf.Tensor, *, scope: str) -> tf.Tensor:
     return tf.nn.relu(inputs)
 
 
-def _initial(images):
+def _initial(images: tf.Tensor) -> tf.Tensor:
     """Figure 2a: a strided convolution beside a max pooling, 16 channels."""
     with tf.variable_scope('initial'):
         convolved = conv2d(images, 13, 3, scope='conv', stride=2, normalizer=None, activation=None)
@@ -72,13 +75,14 @@ def _initial(images):
         return prelu(batch_norm(tf.concat([convolved, pooled], 3)))
 
 
-def _stage(net, rows, number, **options):
+def _stage(net: tf.Tensor, rows: Sequence[Bottleneck], number: int, **options: Any) -> tf.Tensor:
     for i, row in enumerate(rows, 1):
         net = _bottleneck(net, row, scope=f'bottleneck{number}_{i}', **options)
     return net
 
 
-def _bottleneck(inputs, row: Bottleneck, *, scope: str, activation: Callable, training, dropout_rate):
+def _bottleneck(inputs: tf.Tensor, row: Bottleneck, *, scope: str, activation: Callable[..., tf.Tensor], training: bool,
+                dropout_rate: float) -> tf.Tensor:
     """Figure 2b: projection, convolution, expansion, spatial dropout, added to the input."""
     channels = inputs.shape.as_list()[-1]
     inner = channels // PROJECTION
@@ -93,7 +97,8 @@ def _bottleneck(inputs, row: Bottleneck, *, scope: str, activation: Callable, tr
         return activation(inputs + net, scope='prelu3')
 
 
-def _downsample(inputs, channels, *, scope, training, dropout_rate):
+def _downsample(inputs: tf.Tensor, channels: int, *, scope: str, training: bool, dropout_rate: float
+                ) -> tuple[tf.Tensor, tf.Tensor]:
     """A bottleneck that halves the sides: its projection is 2x2 with stride 2, its other branch max pooling.
 
     Returns the features and the indices of the maxima.
@@ -108,7 +113,8 @@ def _downsample(inputs, channels, *, scope, training, dropout_rate):
         return prelu(pooled + net, scope='prelu3'), indices
 
 
-def _upsample(inputs, channels, indices, pooled_from, *, scope, training, dropout_rate):
+def _upsample(inputs: tf.Tensor, channels: int, indices: tf.Tensor, pooled_from: tf.Tensor, *, scope: str,
+              training: bool, dropout_rate: float) -> tf.Tensor:
     """A bottleneck that doubles the sides, to those of `pooled_from`: a 1x1 convolution and unpooling beside a
     transposed one."""
     inner = channels // PROJECTION
@@ -122,11 +128,11 @@ def _upsample(inputs, channels, indices, pooled_from, *, scope, training, dropou
         return tf.nn.relu(main + net)
 
 
-def _expand(net, channels, training, dropout_rate):
+def _expand(net: tf.Tensor, channels: int, training: bool, dropout_rate: float) -> tf.Tensor:
     net = _bare(net, channels, 1, scope='expansion')
     return dropout(net, dropout_rate, training=training, scope='dropout', spatial=True)
 
 
-def _bare(inputs, *args, **options):
+def _bare(inputs: tf.Tensor, *args: Any, **options: Any) -> tf.Tensor:
     """Convolution and batch norm, no activation."""
     return conv2d(inputs, *args, activation=None, **options)

@@ -1,16 +1,21 @@
 """FC-DenseNet, the "one hundred layers tiramisu" (Jégou et al., 2017, arXiv:1611.09326), tables 1 and 2."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
-from deeplab.layers.conv import batch_norm, conv2d, conv2d_transpose, dropout
+from deeplab.layers.conv import Initializer, batch_norm, conv2d, conv2d_transpose, dropout
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.net import Outputs
 
 FC_DENSENET_103 = (4, 5, 7, 10, 12, 15, 12, 10, 7, 5, 4)  # layers of each block down to the bottleneck, and back up
 
 
-def fc_densenet(images, num_classes, backbone, *, training, output_stride, layers=FC_DENSENET_103, growth=16,
-                filters=48, dropout_rate=0.2) -> Outputs:
+def fc_densenet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+                layers: Sequence[int] = FC_DENSENET_103, growth: int = 16, filters: int = 48, dropout_rate: float = 0.2
+                ) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     Options:
@@ -25,7 +30,7 @@ def fc_densenet(images, num_classes, backbone, *, training, output_stride, layer
     if len(layers) % 2 == 0:
         raise ValueError(f'layers is {list(layers)}: give an odd number of blocks, down, bottleneck and up')
     depth = len(layers) // 2
-    rate = {'dropout_rate': dropout_rate, 'training': training}
+    rate: dict[str, Any] = {'dropout_rate': dropout_rate, 'training': training}
     net = backbone.build(images, output_stride).output
     # Lasagne's constants, as the authors used it; they normalised with the batch's own statistics in evaluation too.
     with slim.arg_scope([batch_norm], decay=0.9, epsilon=1e-4), \
@@ -49,7 +54,7 @@ def fc_densenet(images, num_classes, backbone, *, training, output_stride, layer
     return Outputs(classifier(net, num_classes), {})
 
 
-def dense_block(inputs, layers, growth, **rate):
+def dense_block(inputs: tf.Tensor, layers: int, growth: int, **rate: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """(inputs and new maps, the new maps): each layer sees the inputs and the maps of the layers before it."""
     net, new = inputs, []
     for i in range(layers):
@@ -58,7 +63,8 @@ def dense_block(inputs, layers, growth, **rate):
     return net, tf.concat(new, 3)
 
 
-def _layer(inputs, filters, kernel_size, *, scope, training, dropout_rate):
+def _layer(inputs: tf.Tensor, filters: int, kernel_size: int, *, scope: str, training: bool, dropout_rate: float
+           ) -> tf.Tensor:
     """Batch norm, ReLU, convolution, dropout.
 
     Without the biases that Lasagne adds by default: the batch norm that follows would take them away.
@@ -68,6 +74,6 @@ def _layer(inputs, filters, kernel_size, *, scope, training, dropout_rate):
         return dropout(net, dropout_rate, training=training, scope='dropout')
 
 
-def _he_uniform(transposed=False):
+def _he_uniform(transposed: bool = False) -> Initializer:
     """He et al., 2015; a transposed kernel has its inputs in the last axis."""
     return slim.variance_scaling_initializer(factor=2.0, mode='FAN_OUT' if transposed else 'FAN_IN', uniform=True)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import tf
 from deeplab.layers.classifier import classifier, small_normal
 from deeplab.layers.resize import spatial_size
@@ -34,19 +36,22 @@ class Decoder:
 
 
 @takes_options_of(Decoder)
-def fcn32s(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
+def fcn32s(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+           **options: Any) -> Outputs:
     """Logits at full resolution from stride 32 alone."""
     return _fcn((), images, num_classes, backbone, training, output_stride, Decoder(**options))
 
 
 @takes_options_of(Decoder)
-def fcn16s(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
+def fcn16s(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+           **options: Any) -> Outputs:
     """Logits at full resolution from strides 32 and 16; variables of `fcn32s` keep their names."""
     return _fcn((16,), images, num_classes, backbone, training, output_stride, Decoder(**options))
 
 
 @takes_options_of(Decoder)
-def fcn8s(images, num_classes, backbone, *, training, output_stride, **options) -> Outputs:
+def fcn8s(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int, **options: Any
+          ) -> Outputs:
     """Logits at full resolution from strides 32, 16 and 8; variables of `fcn16s` keep their names.
 
     xlmou/Semantic-Segmentation-TensorFlow restores no fc6 and fc7, drops out in evaluation too and upsamples
@@ -55,7 +60,8 @@ def fcn8s(images, num_classes, backbone, *, training, output_stride, **options) 
     return _fcn((16, 8), images, num_classes, backbone, training, output_stride, Decoder(**options))
 
 
-def _fcn(skips: Sequence[int], images, num_classes, backbone, training, output_stride, decoder: Decoder) -> Outputs:
+def _fcn(skips: Sequence[int], images: tf.Tensor, num_classes: int, backbone: Backbone, training: bool,
+         output_stride: int, decoder: Decoder) -> Outputs:
     features = backbone.build(images, output_stride)
     net = features.output
     if backbone.fully_connected:

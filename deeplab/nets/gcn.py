@@ -1,13 +1,15 @@
 """GCN: large kernels and boundary refinement (Peng et al., 2017, arXiv:1703.02719), figure 2."""
 
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import biases, conv2d, conv2d_transpose
-from deeplab.layers.resize import scaled_size, spatial_size
+from deeplab.layers.conv import Initializer, biases, conv2d, conv2d_transpose
+from deeplab.layers.resize import Size, scaled_size, spatial_size
 from deeplab.nets.net import Outputs
 from deeplab.nets.parts.upsampling import bilinear_initializer
 
 
-def gcn(images, num_classes, backbone, *, training, output_stride, kernel_size=15, boundary_refinement=True) -> Outputs:
+def gcn(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+        kernel_size: int = 15, boundary_refinement: bool = True) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     Options:
@@ -35,7 +37,7 @@ def gcn(images, num_classes, backbone, *, training, output_stride, kernel_size=1
     return Outputs(net, {})
 
 
-def global_convolution(features, filters, kernel_size, *, scope):
+def global_convolution(features: tf.Tensor, filters: int, kernel_size: int, *, scope: str) -> tf.Tensor:
     """k x 1 then 1 x k, plus 1 x k then k x 1: dense in a k x k window, without a nonlinearity (section 3.1)."""
     tall, wide = [kernel_size, 1], [1, kernel_size]
     with tf.variable_scope(scope):
@@ -46,7 +48,7 @@ def global_convolution(features, filters, kernel_size, *, scope):
         return tf.add_n(branches)
 
 
-def boundary_refine(scores, *, scope):
+def boundary_refine(scores: tf.Tensor, *, scope: str) -> tf.Tensor:
     """`scores` plus a residual of two 3x3 convolutions (section 3.2)."""
     filters = scores.shape.as_list()[-1]
     with tf.variable_scope(scope):
@@ -54,16 +56,16 @@ def boundary_refine(scores, *, scope):
         return scores + conv2d(net, filters, 3, scope='conv2')
 
 
-def _unrefined(scores, *, scope):
+def _unrefined(scores: tf.Tensor, *, scope: str) -> tf.Tensor:
     return scores
 
 
-def _small():
+def _small() -> Initializer:
     """Scores start near 0 although the last layers are residual: the loss starts at ln C. The paper doesn't say."""
     return slim.variance_scaling_initializer(factor=1e-3)
 
 
-def _double(scores, size, *, scope):
+def _double(scores: tf.Tensor, size: Size, *, scope: str) -> tf.Tensor:
     filters = scores.shape.as_list()[-1]
     return conv2d_transpose(scores, filters, 4, scope=scope, size=size, initializer=bilinear_initializer,
                             normalizer=biases, activation=None)

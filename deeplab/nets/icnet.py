@@ -1,5 +1,8 @@
 """ICNet (Zhao et al., 2018, arXiv:1704.08545): a cascade of three resolutions, as in the authors' released network."""
 
+from collections.abc import Sequence
+
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, conv2d
@@ -10,8 +13,9 @@ from deeplab.nets.net import Outputs
 FORK = (2, 1)  # conv3_1 in the paper's names: the last unit that the 1/2 and 1/4 resolutions share
 
 
-def icnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2, 3, 6), filters=512, fusion_filters=128,
-          guidance_weights=(0.16, 0.4)) -> Outputs:
+def icnet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+          bins: Sequence[int] = (1, 2, 3, 6), filters: int = 512, fusion_filters: int = 128,
+          guidance_weights: Sequence[float] = (0.16, 0.4)) -> Outputs:
     """Logits at stride 4 of images `[N, H, W, 3]` in 0..255; `output_stride` is that of the trunk (8).
 
     The labels shrink to the logits (`loss.upsample_logits = false`). The deployed net is pruned to half the trunk's
@@ -48,7 +52,8 @@ def icnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2,
     return Outputs(logits, aux)
 
 
-def cascade_feature_fusion(coarse, fine, filters, *, scope):
+def cascade_feature_fusion(coarse: tf.Tensor, fine: tf.Tensor, filters: int, *, scope: str
+                           ) -> tuple[tf.Tensor, tf.Tensor]:
     """Section 3.3: (`coarse` enlarged to the size of `fine`, their sum with `filters` channels)."""
     with tf.variable_scope(scope):
         enlarged = resize_bilinear(coarse, spatial_size(fine))

@@ -1,5 +1,8 @@
 """PSPNet (Zhao et al., 2017, arXiv:1612.01105), with the layers of the authors' released network definitions."""
 
+from collections.abc import Sequence
+
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, conv2d, dropout
@@ -7,8 +10,9 @@ from deeplab.layers.pyramid_pooling import pyramid
 from deeplab.nets.net import Outputs
 
 
-def pspnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2, 3, 6), filters=512,
-           auxiliary_weight=0.4, dropout_rate=0.1) -> Outputs:
+def pspnet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+           bins: Sequence[int] = (1, 2, 3, 6), filters: int = 512, auxiliary_weight: float = 0.4,
+           dropout_rate: float = 0.1) -> Outputs:
     """Logits at the output stride (8 in the paper) of images `[N, H, W, 3]` in 0..255.
 
     Options:
@@ -33,7 +37,7 @@ def pspnet(images, num_classes, backbone, *, training, output_stride, bins=(1, 2
     return Outputs(logits, {'auxiliary': (auxiliary, auxiliary_weight)})
 
 
-def pyramid_pooling(features, bins):
+def pyramid_pooling(features: tf.Tensor, bins: Sequence[int]) -> tf.Tensor:
     """`features` beside their averages over each number of bins, each with an equal share of their channels (2048: 512
     for each of four), so that the channels double; without `bins` the features alone, the paper's baseline."""
     if not bins:
@@ -42,7 +46,8 @@ def pyramid_pooling(features, bins):
     return tf.concat([features, *pyramid(features, bins, lambda pooled: conv2d(pooled, filters, 1, scope='conv'))], 3)
 
 
-def _classify(net, filters, num_classes, training, dropout_rate, *, scope):
+def _classify(net: tf.Tensor, filters: int, num_classes: int, training: bool, dropout_rate: float, *, scope: str
+              ) -> tf.Tensor:
     with tf.variable_scope(scope):
         net = conv2d(net, filters, 3, scope='conv')
         net = dropout(net, dropout_rate, training=training, scope='dropout')

@@ -1,5 +1,6 @@
 """SegNet (Badrinarayanan et al., 2017, arXiv:1511.00561): VGG16's convolutions, mirrored, joined by pooling indices."""
 
+from deeplab.backbones.backbone import Backbone
 from deeplab.backbones.vgg import SCOPE, STAGES
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
@@ -8,7 +9,8 @@ from deeplab.layers.pool import max_pool_with_indices, unpool
 from deeplab.nets.net import Outputs
 
 
-def segnet(images, num_classes, backbone, *, training, output_stride, depth_multiplier=1.0) -> Outputs:
+def segnet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+           depth_multiplier: float = 1.0) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     The encoder's convolutions have slim's names for VGG16, so that its ImageNet checkpoint restores them (not its

@@ -1,5 +1,6 @@
 """U-Net (Ronneberger et al., 2015, arXiv:1505.04597), figure 1."""
 
+from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout
@@ -9,8 +10,8 @@ from deeplab.nets.net import Outputs
 LEVELS = 5
 
 
-def unet(images, num_classes, backbone, *, training, output_stride, width=64, batch_normalisation=False,
-         dropout_rate=0.5) -> Outputs:
+def unet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+         width: int = 64, batch_normalisation: bool = False, dropout_rate: float = 0.5) -> Outputs:
     """Logits at full resolution of images `[N, H, W, 3]` in 0..255.
 
     The paper pads nothing, loses a border of 92 pixels and crops the skips; here SAME keeps the image's size. It has no
@@ -43,6 +44,6 @@ def unet(images, num_classes, backbone, *, training, output_stride, width=64, ba
     return Outputs(classifier(net, num_classes), {})
 
 
-def _two_convolutions(net, channels, scope):
+def _two_convolutions(net: tf.Tensor, channels: int, scope: str) -> tf.Tensor:
     with tf.variable_scope(scope):
         return conv2d(conv2d(net, channels, 3, scope='conv1'), channels, 3, scope='conv2')

@@ -1,16 +1,18 @@
 """The decoder of DeepLabv3+ (Chen et al., 2018): low-level features refine the output of the context module."""
 
 import functools
+from collections.abc import Mapping, Sequence
 
 from deeplab.compat import tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.context import head_separable_conv2d, xavier
-from deeplab.layers.conv import conv2d
-from deeplab.layers.resize import resize_bilinear, scaled_size
+from deeplab.layers.conv import Layer, conv2d
+from deeplab.layers.resize import Size, resize_bilinear, scaled_size
 
 
-def decode(features, taps, image_size, strides, *, filters, separable, sum_merge, is_logits, activation,
-           low_level_filters=48, convs=2, kernel_size=3):
+def decode(features: tf.Tensor, taps: Mapping[int, tf.Tensor], image_size: Size, strides: Sequence[int], *,
+           filters: int, separable: bool, sum_merge: bool, is_logits: bool, activation: Layer | None,
+           low_level_filters: int = 48, convs: int = 2, kernel_size: int = 3) -> tf.Tensor:
     """Refines `features` with the taps of `strides` in turn (descending), ending at size `image_size` / last stride.
 
     With `sum_merge` the projected tap and one convolution of the features are added; otherwise both are concatenated
@@ -28,12 +30,14 @@ def decode(features, taps, image_size, strides, *, filters, separable, sum_merge
                 low_level = conv2d(taps[stride], filters if sum_merge else low_level_filters, 1, scope=scope,
                                    initializer=xavier(), activation=activation)
             size = scaled_size(image_size, 1 / stride)
-            pair = [resize_bilinear(net, size) for net in (features, low_level)]
-            features = merge(*pair, filters, suffix, separable=separable, is_logits=is_logits, activation=activation)
+            features, low_level = (resize_bilinear(net, size) for net in (features, low_level))
+            features = merge(features, low_level, filters, suffix, separable=separable, is_logits=is_logits,
+                             activation=activation)
     return features
 
 
-def _sum_merge(features, low_level, filters, suffix, *, separable, is_logits, activation):
+def _sum_merge(features: tf.Tensor, low_level: tf.Tensor, filters: int, suffix: str, *, separable: bool,
+               is_logits: bool, activation: Layer | None) -> tf.Tensor:
     if is_logits:
         features = classifier(features, filters, scope=f'decoder_conv0{suffix}', initializer=xavier())
     elif separable:
@@ -45,7 +49,8 @@ def _sum_merge(features, low_level, filters, suffix, *, separable, is_logits, ac
     return features + low_level
 
 
-def _concat_merge(features, low_level, filters, suffix, *, separable, is_logits, activation, convs, kernel_size):
+def _concat_merge(features: tf.Tensor, low_level: tf.Tensor, filters: int, suffix: str, *, separable: bool,
+                  is_logits: bool, activation: Layer | None, convs: int, kernel_size: int) -> tf.Tensor:
     if is_logits:
         raise ValueError('decoder_output_is_logits needs decoder_use_sum_merge')
     net = tf.concat([features, low_level], 3)

@@ -8,12 +8,13 @@ or as in tonandr/ai-platform `kernel` (height, width in feature cells) and `targ
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from console.choices import choose
 from deeplab.compat import tf
 from deeplab.layers.context import head_separable_conv2d, xavier
 from deeplab.layers.conv import conv2d, dropout
-from deeplab.layers.resize import resize_bilinear, scaled_dimension, spatial_size
+from deeplab.layers.resize import Size, resize_bilinear, scaled_dimension, scaled_size, spatial_size
 
 CELLS = Path(__file__).parent / 'cells'
 FIELDS = {
@@ -22,19 +23,20 @@ FIELDS = {
 }
 
 
-def load_cell(cell: str | Sequence[Mapping]) -> list[dict]:
+def load_cell(cell: str | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The operations of a cell given as such, as the path of a JSON file or as the name of one in `cells`.
 
     ValueError names the file, the operation and what is wrong with it.
     """
-    source, operations = 'the cell', cell
     if isinstance(cell, str):
         named = CELLS / f'{cell}.json'
-        source = named if named.exists() else Path(cell)
-        if not source.exists():
+        path = named if named.exists() else Path(cell)
+        if not path.exists():
             choose('dense_prediction_cell', cell, sorted(path.stem for path in CELLS.glob('*.json')),
                    'or give the path of a .json file')
-        operations = json.loads(source.read_text())
+        source, operations = str(path), json.loads(path.read_text())
+    else:
+        source, operations = 'the cell', cell
     for i, operation in enumerate(operations):
         fields = choose(f'{source}: operation {i}: op', operation.get('op'), FIELDS)
         if set(operation) not in fields:
@@ -45,8 +47,9 @@ def load_cell(cell: str | Sequence[Mapping]) -> list[dict]:
     return [dict(operation) for operation in operations]
 
 
-def dense_prediction_cell(features, cell, output_stride, *, rates_stride, filters, concat_filters,
-                          image_pooling_crop_size, dropout_rate, training):
+def dense_prediction_cell(features: tf.Tensor, cell: str | Sequence[Mapping[str, Any]], output_stride: int, *,
+                          rates_stride: int, filters: int, concat_filters: int, image_pooling_crop_size: Size | None,
+                          dropout_rate: float, training: bool) -> tf.Tensor:
     """`[N, h, w, channels]` -> `[N, h, w, concat_filters]`: all branches, of `filters`, concatenated and projected.
 
     The cell's rates are meant for output stride `rates_stride`, and multiplied for smaller ones.
@@ -56,8 +59,8 @@ def dense_prediction_cell(features, cell, output_stride, *, rates_stride, filter
                          f'not {output_stride}')
     size = spatial_size(features)
     if image_pooling_crop_size is not None:
-        size = [scaled_dimension(side, 1 / output_stride) for side in image_pooling_crop_size]
-    branches = []
+        size = scaled_size(image_pooling_crop_size, 1 / output_stride)
+    branches: list[tf.Tensor] = []
     with tf.variable_scope('meta_architecture'):
         for i, operation in enumerate(load_cell(cell)):
             net = features if operation['input'] < 0 else branches[operation['input']]
@@ -71,7 +74,7 @@ def dense_prediction_cell(features, cell, output_stride, *, rates_stride, filter
         return conv2d(net, concat_filters, 1, scope='concat_projection', initializer=xavier())
 
 
-def _convolution(net, operation, filters, scope, multiplier):
+def _convolution(net: tf.Tensor, operation: Mapping[str, Any], filters: int, scope: str, multiplier: int) -> tf.Tensor:
     kernel = operation['kernel']
     if kernel in (1, [1, 1]):
         return conv2d(net, filters, 1, scope=scope, initializer=xavier())
@@ -80,7 +83,7 @@ def _convolution(net, operation, filters, scope, multiplier):
     return head_separable_conv2d(net, filters, scope=scope, rate=rate, kernel_size=kernel)
 
 
-def _pyramid_pooling(net, operation, filters, scope, size):
+def _pyramid_pooling(net: tf.Tensor, operation: Mapping[str, Any], filters: int, scope: str, size: Size) -> tf.Tensor:
     """Averages over windows of 1 / grid_size of the features at stride 1, or of `kernel` cells side by side."""
     if 'kernel' in operation:
         # What target_size_factor enlarges by is what brings the averages back to the features' size.

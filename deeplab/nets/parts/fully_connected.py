@@ -5,7 +5,8 @@ from deeplab.compat import slim, tf
 from deeplab.layers.conv import biases, conv2d, dropout
 
 
-def fully_connected(features, channels, backbone: Backbone, *, kernel_size, rate, dropout_rate, training, branch=''):
+def fully_connected(features: tf.Tensor, channels: int, backbone: Backbone, *, kernel_size: int, rate: int,
+                    dropout_rate: float, training: bool, branch: str = '') -> tf.Tensor:
     """`[N, h, w, c]` -> `[N, h, w, channels]`: a convolution of `kernel_size`, a 1x1 one, dropout behind each.
 
     A backbone whose released network has them takes them into its scope, as slim's vgg_16.ckpt does; for reduced shapes

@@ -3,18 +3,20 @@
 Options have the names of the released code's flags; scopes are at top level, as in the released checkpoints.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.context import atrous_pyramid, image_pooling, quantized_sigmoid, xavier
-from deeplab.layers.conv import batch_norm, conv2d, dropout
+from deeplab.layers.conv import Layer, batch_norm, conv2d, dropout
 from deeplab.layers.resize import scaled_size, spatial_size
 from deeplab.nets.parts.dense_prediction_cell import dense_prediction_cell
 
 
-def head_scope():
+def head_scope() -> contextlib.AbstractContextManager[None]:
     """Batch-norm constants of everything behind a backbone."""
     return slim.arg_scope([batch_norm], decay=0.9997, epsilon=1e-5)
 
@@ -57,7 +59,7 @@ class Head:
     aspp_with_concat_projection: bool = True
     aspp_with_squeeze_and_excitation: bool = False
     aspp_convs_filters: int = 256
-    dense_prediction_cell: str | Sequence[Mapping] | None = None
+    dense_prediction_cell: str | Sequence[Mapping[str, Any]] | None = None
     cell_filters: int = 256
     cell_concat_filters: int = 256
     image_se_uses_qsigmoid: bool = False
@@ -66,10 +68,10 @@ class Head:
     dropout: float = 0.1
 
     @property
-    def activation(self):
+    def activation(self) -> Layer:
         return tf.nn.relu6 if self.use_bounded_activation else tf.nn.relu
 
-    def context(self, features, output_stride: int, training: bool):
+    def context(self, features: tf.Tensor, output_stride: int, training: bool) -> tf.Tensor:
         """`[N, h, w, channels]` -> `[N, h, w, aspp_convs_filters]` (more without the concat projection)."""
         if not self.aspp_with_batch_norm:
             return features
@@ -80,7 +82,7 @@ class Head:
                 dropout_rate=self.dropout, image_pooling_crop_size=self.image_pooling_crop_size)
         return self._aspp(features, output_stride, training)
 
-    def _aspp(self, features, output_stride, training):
+    def _aspp(self, features: tf.Tensor, output_stride: int, training: bool) -> tf.Tensor:
         pooled = self._image_feature(features, output_stride) if self.add_image_level_feature else None
         branches = atrous_pyramid(
             features, self.aspp_convs_filters, self._rates(output_stride),
@@ -95,7 +97,7 @@ class Head:
             net = dropout(net, self.dropout, training=training, scope='concat_projection_dropout')
         return net * pooled if gated else net
 
-    def logits(self, features, num_classes: int, output_stride: int):
+    def logits(self, features: tf.Tensor, num_classes: int, output_stride: int) -> tf.Tensor:
         """`[N, h, w, channels]` -> float32 `[N, h, w, num_classes]`, near 0 at first: the loss starts at ln C."""
         rates = () if self.aspp_with_batch_norm else self._rates(output_stride)
         if not rates and self.logits_kernel_size != 1:
@@ -107,20 +109,21 @@ class Head:
                            kernel_size=self.logits_kernel_size, rate=rate)
                 for i, rate in enumerate(rates or (1,))])
 
-    def _rates(self, output_stride):
+    def _rates(self, output_stride: int) -> list[int]:
         scaled = [rate * self.atrous_rates_stride / output_stride for rate in self.atrous_rates]
         if any(rate < 1 or rate != int(rate) for rate in scaled):
             raise ValueError(f'atrous_rates {list(self.atrous_rates)} for output stride {self.atrous_rates_stride} are '
                              f'not whole at output stride {output_stride}: {scaled}')
         return [int(rate) for rate in scaled]
 
-    def _image_feature(self, features, output_stride):
+    def _image_feature(self, features: tf.Tensor, output_stride: int) -> tf.Tensor:
         window = None
         if self.image_pooling_crop_size is not None:
-            window = scaled_size(self.image_pooling_crop_size, 1 / output_stride)
+            sides = zip(scaled_size(self.image_pooling_crop_size, 1 / output_stride), spatial_size(features),
+                        strict=True)
             # An image smaller than the crop that the pooling was made for is pooled as a whole.
-            window = [min(side, size) if isinstance(size, int) else side
-                      for side, size in zip(window, spatial_size(features), strict=True)]
+            height, width = (min(side, size) if isinstance(size, int) else side for side, size in sides)
+            window = height, width
         gate = quantized_sigmoid if self.image_se_uses_qsigmoid else tf.nn.sigmoid
         return image_pooling(features, self.aspp_convs_filters, window=window, stride=self.image_pooling_stride,
                              gate=gate if self.aspp_with_squeeze_and_excitation else None)

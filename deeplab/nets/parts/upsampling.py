@@ -1,13 +1,16 @@
 """Enlarging scores as transposed convolutions with bilinear kernels do (Long et al., 2015, section 3.3)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from deeplab.compat import tf
 from deeplab.layers.conv import conv2d_transpose
-from deeplab.layers.resize import spatial_size
+from deeplab.layers.resize import Size, spatial_size
 
 
-def bilinear_upsampling(net, factor: int, size, scope: str | None = None):
+def bilinear_upsampling(net: tf.Tensor, factor: int, size: Size, scope: str | None = None) -> tf.Tensor:
     """`[N, h, w, C]` -> `[N, *size, C]` where h is ceil(size / factor): each feature is centred on its pixels.
 
     With a `scope` a transposed convolution learns it, from bilinear values; without, it is fixed. Borders are repeated,
@@ -16,13 +19,13 @@ def bilinear_upsampling(net, factor: int, size, scope: str | None = None):
     if not scope:
         return _interpolated(_interpolated(net, factor, 1), factor, 2)[:, :size[0], :size[1]]
     padded = tf.pad(net, [[0, 0], [1, 1], [1, 1], [0, 0]], 'SYMMETRIC')
-    enlarged = [side * factor for side in spatial_size(padded)]
+    height, width = (side * factor for side in spatial_size(padded))
     net = conv2d_transpose(padded, net.shape.as_list()[-1], 2 * factor, scope=scope, initializer=bilinear_initializer,
-                           size=enlarged, stride=factor, normalizer=None, activation=None)
+                           size=(height, width), stride=factor, normalizer=None, activation=None)
     return net[:, factor:factor + size[0], factor:factor + size[1]]
 
 
-def _interpolated(net, factor, axis):
+def _interpolated(net: tf.Tensor, factor: int, axis: int) -> tf.Tensor:
     """`factor` values for each along the axis, between it and its nearer neighbour.
 
     The same as a transposed convolution without its C x C kernel, of which only the diagonal isn't 0.
@@ -45,7 +48,7 @@ def bilinear_kernel(factor: int) -> np.ndarray:
     return np.outer(slope, slope).astype(np.float32)
 
 
-def bilinear_initializer(shape, dtype=tf.float32, partition_info=None):
+def bilinear_initializer(shape: Sequence[int], dtype: tf.DType = tf.float32, partition_info: Any = None) -> tf.Tensor:
     """A kernel `[2 factor, 2 factor, C, C]` that interpolates each channel by itself."""
     side, _, outputs, inputs = (int(each) for each in shape)
     return tf.constant(bilinear_kernel(side // 2)[:, :, np.newaxis, np.newaxis] * np.eye(outputs, inputs), dtype)
