@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ ABSENT_RULES = {
 TRIMAP = 'trimap'
 
 
-def confusion_matrix(labels, predictions, num_classes: int, ignore_label: int) -> tf.Tensor:
+def confusion_matrix(labels: tf.Tensor, predictions: tf.Tensor, num_classes: int, ignore_label: int) -> tf.Tensor:
     """Pixel counts int64 [C,C], truth by prediction, of int labels and predictions of one shape.
 
     Running it fails on an id outside [0, num_classes) that isn't `ignore_label`: it would be scored as another class.
@@ -38,13 +38,14 @@ def confusion_matrix(labels, predictions, num_classes: int, ignore_label: int) -
         return tf.reshape(counts[:-1], [num_classes, num_classes])
 
 
-def _inside(what, ids, num_classes):
+def _inside(what: str, ids: tf.Tensor, num_classes: int) -> tf.Operation:
     message = f'a {what} is outside [0, {num_classes})'
     return tf.group(tf.debugging.assert_non_negative(ids, message=message),
                     tf.debugging.assert_less(ids, num_classes, message=message))
 
 
-def streaming_confusion_matrix(labels, predictions, num_classes: int, ignore_label: int, derive=lambda matrix: matrix):
+def streaming_confusion_matrix(labels: tf.Tensor, predictions: tf.Tensor, num_classes: int, ignore_label: int,
+                               derive: Callable[[tf.Tensor], Any] = lambda matrix: matrix) -> tuple[Any, tf.Operation]:
     """(value, update) like those of `tf.metrics`: the matrix over all batches and replicas so far.
 
     `derive` turns the value into scalars, say {'mean_iou': mean_iou(matrix)}. It has to happen here: under a strategy
@@ -87,14 +88,14 @@ def joined(matrix: np.ndarray, groups: tuple[int, ...]) -> np.ndarray:
     return member.T @ matrix @ member
 
 
-def _intersection_truth_union(matrix):
+def _intersection_truth_union(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Pixels per class, float64 tensors of shape (C,)."""
     matrix = tf.cast(matrix, tf.float64)
     intersection, truth = tf.linalg.diag_part(matrix), tf.reduce_sum(matrix, 1)
     return intersection, truth, truth + tf.reduce_sum(matrix, 0) - intersection
 
 
-def per_class_iou(matrix, absent: str = 'ground_truth') -> tf.Tensor:
+def per_class_iou(matrix: tf.Tensor, absent: str = 'ground_truth') -> tf.Tensor:
     """IoU of each class, of a matrix tensor; NaN for classes that the rule doesn't count."""
     intersection, truth, union = _intersection_truth_union(matrix)
     nowhere = tf.fill(tf.shape(union), tf.constant(np.nan, tf.float64))
@@ -102,7 +103,7 @@ def per_class_iou(matrix, absent: str = 'ground_truth') -> tf.Tensor:
     return tf.cast(iou, tf.float32)
 
 
-def mean_iou(matrix, absent: str = 'union') -> tf.Tensor:
+def mean_iou(matrix: tf.Tensor, absent: str = 'union') -> tf.Tensor:
     """Mean IoU of a matrix tensor over the classes that the rule counts; 0 when there is none."""
     intersection, truth, union = _intersection_truth_union(matrix)
     counted = tf.cast(ABSENT_RULES[absent](truth, union), tf.float64)
@@ -110,7 +111,7 @@ def mean_iou(matrix, absent: str = 'union') -> tf.Tensor:
     return tf.cast(tf.math.divide_no_nan(total, tf.reduce_sum(counted)), tf.float32)
 
 
-def pixel_accuracy(matrix) -> tf.Tensor:
+def pixel_accuracy(matrix: tf.Tensor) -> tf.Tensor:
     """Share of the scored pixels of a matrix tensor that are right; 0 when there is none."""
     intersection, truth, _ = _intersection_truth_union(matrix)
     return tf.cast(tf.math.divide_no_nan(tf.reduce_sum(intersection), tf.reduce_sum(truth)), tf.float32)

@@ -1,6 +1,6 @@
 """model_fn: features, labels, mode, params -> EstimatorSpec. `params` is {'run': Run, 'warm_start': see below}."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from deeplab import losses, metrics, optimizer, summaries, watched
@@ -8,8 +8,9 @@ from deeplab.compat import estimator, tf
 from deeplab.layers import recompute, resize
 from deeplab.layers.conv import update_over_replicas
 from deeplab.layers.scope import model_scope
+from deeplab.nets.net import Outputs
 from deeplab.predicting.forward import forward, forward_pass
-from deeplab.predicting.predict import labels_to_range, predict, predict_as_is, to_range
+from deeplab.predicting.predict import Prediction, labels_to_range, predict, predict_as_is, to_range
 from deeplab.recipes.protocol import scored_resized
 from deeplab.run import Run
 
@@ -43,7 +44,8 @@ def model_fn(features: Mapping[str, tf.Tensor], labels: tf.Tensor | None, mode: 
     return estimator.EstimatorSpec(mode, predictions=predictions)
 
 
-def _train(run: Run, features, labels, warm_start: WarmStart | None) -> estimator.EstimatorSpec:
+def _train(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor, warm_start: WarmStart | None
+           ) -> estimator.EstimatorSpec:
     step = tf.train.get_or_create_global_step()
     batch_step = _step_of(features['number'], run.images_per_step)
     # The weights of step s must meet the examples of step s; otherwise a resumed run would differ in silence.
@@ -66,17 +68,19 @@ def _train(run: Run, features, labels, warm_start: WarmStart | None) -> estimato
     return estimator.EstimatorSpec(MODES.TRAIN, loss=loss, train_op=_apply(run, chosen, gradients, step))
 
 
-def _gradients(run: Run, chosen: tf.train.Optimizer, images, labels, step):
+def _gradients(run: Run, chosen: tf.train.Optimizer, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor
+               ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], Outputs]:
     """({part of the loss: its mean}, gradients, the first batch's outputs) of a step's batches, one after the other.
 
     They count as much as those of replicas would: gradients and losses are means, whatever the number of valid pixels,
     and batch norm has each batch's own statistics, with which it updates the averages in turn.
     """
     count = run.recipe.train.accumulate_steps
-    found, sums, outputs = [], None, []
+    found, outputs = [], []
+    sums: list[tf.Tensor] = []
     for index, (few, truth) in enumerate(zip(tf.split(images, count), tf.split(labels, count), strict=True)):
         # A batch's features exist only after the one before it has become a gradient: the memory is that of one batch.
-        done = [*sums, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)] if sums else []
+        done: list[tf.Operation] = [*sums, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)] if sums else []
         with tf.control_dependencies(done), tf.variable_scope(tf.get_variable_scope(), reuse=bool(sums) or None):
             outputs.append(_outputs(run, few, (index, count)))
             found.append(_losses(run, outputs[-1], truth, step))
@@ -86,7 +90,7 @@ def _gradients(run: Run, chosen: tf.train.Optimizer, images, labels, step):
     return {name: tf.add_n([parts[name] for parts in found]) / count for name in found[0]}, sums, outputs[0]
 
 
-def _outputs(run: Run, images, part):
+def _outputs(run: Run, images: tf.Tensor, part: tuple[int, int]) -> Outputs:
     recipe = run.recipe
     with model_scope(training=True, batch_norm=recipe.batch_norm.mode, decay=recipe.batch_norm.decay,
                      recompute=recipe.train.recompute, part=part):
@@ -104,7 +108,7 @@ def _step_of(numbers: tf.Tensor, batch_size: int) -> tf.Tensor:
     return numbers[0] // (batch_size * replicas)
 
 
-def _losses(run: Run, outputs, labels: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+def _losses(run: Run, outputs: Outputs, labels: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
     """Cross-entropy of the logits and of auxiliary heads, and the weight decay."""
     options = run.recipe.loss
     parts = {'cross_entropy': outputs.weight * _cross_entropy(run, outputs.logits, labels, step)}
@@ -134,7 +138,7 @@ def _optimizer(run: Run, learning_rate: tf.Tensor) -> tf.train.Optimizer:
     return chosen
 
 
-def _apply(run: Run, chosen: tf.train.Optimizer, gradients, step: tf.Tensor) -> tf.Operation:
+def _apply(run: Run, chosen: tf.train.Optimizer, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> tf.Operation:
     options = run.recipe.optimizer
     variables = tf.trainable_variables()
     multipliers = optimizer.gradient_multipliers([optimizer.variable_name(v) for v in variables], options)
@@ -143,7 +147,7 @@ def _apply(run: Run, chosen: tf.train.Optimizer, gradients, step: tf.Tensor) -> 
                            clip_norm=options.clip_norm or None)
 
 
-def _summarise(run: Run, features, labels: tf.Tensor, logits: tf.Tensor) -> None:
+def _summarise(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor, logits: tf.Tensor) -> None:
     """Scores and pictures of the first training batch, computed only when a summary is written."""
     labels = labels[:run.recipe.train.batch_size]
     scores = resize.resize_bilinear(tf.cast(logits, tf.float32), tuple(labels.shape.as_list()[1:]))
@@ -156,7 +160,7 @@ def _summarise(run: Run, features, labels: tf.Tensor, logits: tf.Tensor) -> None
     tf.summary.image('image_truth_prediction', picture, max_outputs=2)
 
 
-def _evaluate(run: Run, features, labels) -> estimator.EstimatorSpec:
+def _evaluate(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor) -> estimator.EstimatorSpec:
     """One image a step; the confusion matrix over the whole split decides every score."""
     options = run.recipe.loss
     images, labels, (classes, probabilities) = _predict_for_scores(run, features['image'], labels)
@@ -173,7 +177,7 @@ def _evaluate(run: Run, features, labels) -> estimator.EstimatorSpec:
     return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops=scores)
 
 
-def _predict_for_scores(run: Run, images, labels):
+def _predict_for_scores(run: Run, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Prediction]:
     """(images, labels, prediction), of one size: the original one, or the resized one where that is scored."""
     net, evaluation = forward_pass(run), run.recipe.evaluation
     if not scored_resized(evaluation):

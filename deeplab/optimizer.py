@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 from console.choices import choose
@@ -9,26 +10,26 @@ from deeplab.compat import tf
 from deeplab.recipes.schema import Optimizer, Schedule
 
 
-def _poly(schedule, step, decay_steps):
+def _poly(schedule: Schedule, step: tf.Tensor, decay_steps: int) -> tf.Tensor:
     left = 1 - tf.minimum(step, decay_steps) / decay_steps
     return schedule.end_learning_rate + (schedule.learning_rate - schedule.end_learning_rate) * left ** schedule.power
 
 
-def _cosine(schedule, step, decay_steps):
+def _cosine(schedule: Schedule, step: tf.Tensor, decay_steps: int) -> tf.Tensor:
     left = (1 + tf.cos(math.pi * tf.minimum(step, decay_steps) / decay_steps)) / 2
     return schedule.end_learning_rate + (schedule.learning_rate - schedule.end_learning_rate) * left
 
 
-def _step(schedule, step, decay_steps):
+def _step(schedule: Schedule, step: tf.Tensor, decay_steps: int) -> tf.Tensor:
     return schedule.learning_rate * schedule.decay_factor ** tf.floor(step / schedule.step_size)
 
 
-def _exponential(schedule, step, decay_steps):
+def _exponential(schedule: Schedule, step: tf.Tensor, decay_steps: int) -> tf.Tensor:
     """Policy step without the steps: decay_factor once every step_size, evenly spread."""
     return schedule.learning_rate * schedule.decay_factor ** (step / schedule.step_size)
 
 
-def _piecewise(schedule, step, decay_steps):
+def _piecewise(schedule: Schedule, step: tf.Tensor, decay_steps: int) -> tf.Tensor:
     """A boundary still belongs to the interval before it, as in `tf.train.piecewise_constant`."""
     boundaries, values = schedule.boundaries, schedule.values
     if len(values) != len(boundaries) + 1 or any(a >= b for a, b in pairwise(boundaries)):
@@ -38,7 +39,7 @@ def _piecewise(schedule, step, decay_steps):
     return tf.constant(values, tf.float64)[passed]
 
 
-def _constant(schedule, step, decay_steps):
+def _constant(schedule: Schedule, step: tf.Tensor, decay_steps: int) -> tf.Tensor:
     return tf.constant(schedule.learning_rate, tf.float64)
 
 
@@ -82,7 +83,7 @@ OPTIMIZERS = {
 }
 
 
-def make_optimizer(options: Optimizer, learning_rate) -> tf.train.Optimizer:
+def make_optimizer(options: Optimizer, learning_rate: tf.Tensor) -> tf.train.Optimizer:
     """The optimizer of that name, a key of OPTIMIZERS; each takes of the options what it has."""
     return choose('optimizer.name', options.name, OPTIMIZERS)(learning_rate, options)
 
@@ -96,7 +97,7 @@ def last_layers(options: Optimizer) -> tuple[str, ...]:
     return ('logits',) if options.last_layers_contain_logits_only else LAST_LAYERS
 
 
-def gradient_multipliers(names, options: Optimizer) -> dict[str, float]:
+def gradient_multipliers(names: Collection[str], options: Optimizer) -> dict[str, float]:
     """{variable name: factor of its gradient}, the product of all that apply.
 
     Last layers have one of `last_layers` anywhere in their name. Official DeepLab doubles biases always; the ones of
@@ -116,7 +117,7 @@ def gradient_multipliers(names, options: Optimizer) -> dict[str, float]:
     return factors
 
 
-def _matching(pattern: str, names) -> list[str]:
+def _matching(pattern: str, names: Collection[str]) -> list[str]:
     """dongzhuoyao/tensorpack (branch deeplab) trained rows with a pattern that matched nothing, and found out later."""
     try:
         found = [name for name in names if re.search(pattern, name)]
@@ -129,12 +130,12 @@ def _matching(pattern: str, names) -> list[str]:
     return found
 
 
-def variable_name(variable) -> str:
+def variable_name(variable: tf.Variable) -> str:
     """Its name in a checkpoint; `.op.name` of a mirrored variable would carry the replica's suffix."""
     return variable.name.split(':')[0]
 
 
-def gradients(loss, optimizer, variables) -> list[tf.Tensor]:
+def gradients(loss: tf.Tensor, optimizer: tf.train.Optimizer, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
     """The gradients that `apply` takes; ValueError when a variable has none.
 
     Under a strategy `loss` is the replica's mean: a v1 optimizer in Estimator divides it, with the weight decay, by the
@@ -147,7 +148,9 @@ def gradients(loss, optimizer, variables) -> list[tf.Tensor]:
     return [gradient for gradient, _ in found]
 
 
-def apply(gradients, optimizer, global_step, *, multipliers, variables, update_ops, clip_norm=None) -> tf.Operation:
+def apply(gradients: Sequence[tf.Tensor], optimizer: tf.train.Optimizer, global_step: tf.Variable, *,
+          multipliers: Mapping[str, float], variables: Sequence[tf.Variable], update_ops: Sequence[tf.Operation],
+          clip_norm: float | None = None) -> tf.Operation:
     """One step: gradients clipped to a global norm of `clip_norm`, times `multipliers`, applied."""
     if clip_norm is not None:
         gradients = _clip(gradients, clip_norm)
@@ -157,7 +160,7 @@ def apply(gradients, optimizer, global_step, *, multipliers, variables, update_o
     return tf.group(applied, *update_ops)
 
 
-def _clip(gradients, clip_norm):
+def _clip(gradients: Sequence[tf.Tensor], clip_norm: float) -> list[tf.Tensor]:
     """Clips by the norm of the sum over replicas, of which each then contributes an equal part."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if replicas > 1:
@@ -167,5 +170,5 @@ def _clip(gradients, clip_norm):
     return [g / replicas for g in clipped]
 
 
-def _sum_over_replicas(strategy, gradients):
+def _sum_over_replicas(strategy: tf.distribute.Strategy, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, [(g, g) for g in gradients])

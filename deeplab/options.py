@@ -4,7 +4,9 @@ import functools
 import inspect
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+Build = TypeVar('Build', bound=Callable[..., Any])
 
 
 def signature(function: Callable) -> dict[str, Any]:
@@ -13,15 +15,16 @@ def signature(function: Callable) -> dict[str, Any]:
             if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
 
 
-def takes_options_of(constructor: Callable) -> Callable[[Callable], Callable]:
+def takes_options_of(constructor: Callable[..., Any]) -> Callable[[Build], Build]:
     """Decorator that gives a function with `**options` the keyword-only options of `constructor`, and their meanings.
 
     A function's signature is the schema of its options; those that several share are written down once.
     """
-    def decorate(function):
+    def decorate(function: Build) -> Build:
         own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        function.__signature__ = inspect.Signature([*own, *inspect.signature(constructor).parameters.values()])
-        function.shared_options = constructor
+        signed: Any = function  # a function takes attributes, of which Callable knows none
+        signed.__signature__ = inspect.Signature([*own, *inspect.signature(constructor).parameters.values()])
+        signed.shared_options = constructor
         return function
     return decorate
 
