@@ -8,8 +8,9 @@ from collections.abc import Callable
 DONE, FAILED, TO_MEND = 0, 1, 2
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 # Every --help ends with it.
-MEANING = """Exit status: 0 done; 1 the work failed, or a check found something wrong; 2 something to mend in flags,
-recipe, data or files, which the last line names; 130 ended by Ctrl-C; 143 ended by SIGTERM."""
+MEANING = """Exit status: 0 done; 1 the work failed, or a check found something wrong;
+2 something to mend in flags, recipe, data or files, which the last line names;
+130 ended by Ctrl-C; 143 ended by SIGTERM."""
 
 
 class Failed(RuntimeError):
