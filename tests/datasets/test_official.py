@@ -7,55 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import convert as converter
 from datasets import row as rows
 from datasets.convert import convert
 from datasets.input.index import index_records
 from datasets.input_fn import eval_dataset
 from datasets.raw import labels, layouts
 from tests.datasets import drawn
-
-SIZE = (12, 17)
-IDS = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE)
-
-
-def picture(path, size=SIZE):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.RandomState(len(path.name)).randint(0, 256, (*size, 3), np.uint8)
-    Image.fromarray(pixels).save(path)
-    return pixels
-
-
-def label(path, ids):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(ids).save(path)
-
-
-def palette(path, ids):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawn.palette_png(path, ids.astype(np.uint8))
-
-
-def matlab(path, **variables):
-    scipy = pytest.importorskip('scipy.io')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scipy.savemat(path, variables, do_compression=True)
-
-
-def converted(dataset, root, splits=()):
-    """Manifests, and labels by split and name."""
-    output = root / 'records'
-    manifests = convert(dataset, root, output, splits, workers=1)
-    found = {}
-    for split in manifests:
-        batches = drawn.batches(lambda split=split: eval_dataset(
-            index_records(output, split, dataset), ignore_label=dataset.ignore_label))
-        found[split] = {features['filename'][0].decode(): label[0] for features, label in batches}
-    return manifests, found
-
-
-def colored(dataset, ids):
-    return np.asarray(dataset.palette, np.uint8)[ids]
+from tests.datasets.placed import IDS, SIZE, colored, converted, label, matlab, palette, picture
 
 
 def test_camvid_of_32_classes_is_read_from_colours(tmp_path):
@@ -271,61 +229,3 @@ def test_cityscapes_coarse_and_joined_splits_come_on_request(tmp_path):
     assert {split: {name: int(ids[0, 0]) for name, ids in each.items()} for split, each in found.items()} == {
         'trainval': {'ulm_1': 0, 'bonn_1': 0}, 'train_coarse': {'ulm_1': 1}, 'train_extra': {'wuppertal_1': 1},
         'trainval_coarse': {'ulm_1': 0, 'bonn_1': 0, 'wuppertal_1': 1}}
-
-
-ONE_HOT = """
-title = 'mine'
-url = '.'
-licence = 'mine'
-labels = 'one_hot'
-ignore_label = 255
-classes = [{ name = 'cat' }, { name = 'dog' }%s]
-[layout]
-kind = 'pattern'
-image = ['images/{id}.png']
-label = ['masks/{class}/{id}.png']
-[splits.train]
-num_images = 1
-"""
-
-
-def one_hot(root, more=''):
-    (root / 'mine.toml').write_text(ONE_HOT % more)
-    picture(root / 'images/7.png')
-    label(root / 'masks/cat/7.png', IDS < 20)
-    label(root / 'masks/dog/7.png', ((IDS >= 30) & (IDS < 50)).astype(np.uint8) * 255)
-    return rows.load(root / 'mine.toml')
-
-
-@pytest.mark.parametrize(('more', 'rest'), [('', 255), (", { name = 'background' }", 2)])
-def test_a_folder_of_binary_masks_for_each_class(tmp_path, more, rest):
-    _, found = converted(one_hot(tmp_path, more), tmp_path)
-    expected = np.select([IDS < 20, (IDS >= 30) & (IDS < 50)], [0, 1], rest)
-    np.testing.assert_array_equal(found['train']['7'], expected)
-
-
-MASKS = {'dog shares 5 pixels with classes before it': ('masks/dog/7.png', (IDS >= 15) & (IDS < 50)),
-         'holds 0, 1, 2: a mask of one class holds 0 and one other': ('masks/dog/7.png', (IDS % 3).astype(np.uint8)),
-         'its masks differ in size: cat 17x12, dog 3x2': ('masks/dog/7.png', np.zeros((2, 3), np.uint8)),
-         "masks/cow/*.png: is of class 'cow', which mine has not": ('masks/cow/7.png', IDS < 0),
-         'has no image': ('masks/cat/8.png', IDS < 20)}
-
-
-@pytest.mark.parametrize('message', MASKS)
-def test_masks_that_contradict_each_other_or_the_row(tmp_path, message):
-    dataset = one_hot(tmp_path)
-    file, mask = MASKS[message]
-    label(tmp_path / file, mask)
-    with pytest.raises(ValueError, match='nothing was written: 1 problem') as error:
-        convert(dataset, tmp_path, tmp_path / 'out', workers=1)
-    assert message in str(error.value)
-
-
-def test_a_split_of_another_number_of_images_is_reported(tmp_path, capsys):
-    one_hot(tmp_path)
-    picture(tmp_path / 'images/8.png')
-    label(tmp_path / 'masks/cat/8.png', IDS < 20)
-    arguments = ['--dataset', str(tmp_path / 'mine.toml'), '--raw_dir', str(tmp_path), '--output_dir',
-                 str(tmp_path / 'out'), '--workers', '1']
-    assert converter.main(arguments) == 0
-    assert 'warning: mine train has 2 images, not the published 1' in capsys.readouterr().err
