@@ -31,6 +31,9 @@ conversion with file, value and number of pixels, and so does a JPEG. For a fold
 `python -m datasets.new --help`; its row may say `labels = 'ids'`, `'colors'` or `'one_hot'` (a folder of binary masks
 for each class: a label template such as `masks/{class}/{id}.png`).
 
+The package `datasets` here isn't Hugging Face's of that name, and one environment holds one of the two (README.md,
+Installing).
+
 """
 COLUMNS = ('`NAME`', 'Dataset', 'Classes', 'Ignored', 'Labels', 'Images', 'From', 'Unpack into DIR', 'So that DIR has')
 
