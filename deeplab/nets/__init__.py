@@ -4,7 +4,7 @@ from deeplab.nets.deeplabv1 import deeplabv1
 from deeplab.nets.deeplabv2 import deeplabv2
 from deeplab.nets.deeplabv3 import deeplabv3
 from deeplab.nets.deeplabv3plus import deeplabv3plus
-from deeplab.nets.dense import dense
+from deeplab.nets.dense_in_dense import dense_in_dense
 from deeplab.nets.enet import enet
 from deeplab.nets.fc_densenet import fc_densenet
 from deeplab.nets.fcn import fcn8s, fcn16s, fcn32s
@@ -20,7 +20,7 @@ NETS: dict[str, Net] = {net.name: net for net in (
     Net(deeplabv2),
     Net(deeplabv3),
     Net(deeplabv3plus, taps=(4,)),
-    Net(dense),
+    Net(dense_in_dense),
     Net(enet, needs_backbone=False, output_strides=(8,), multiple=8),
     Net(fc_densenet, needs_backbone=False, output_strides=(1,), multiple=32),
     Net(fcn8s, taps=(8, 16), output_strides=(32,), multiple=32),

@@ -24,6 +24,8 @@ from deeplab.recipes.schema import Recipe
 RECIPES = Path(__file__).parent
 # What fields were called in recipes, results and commands of before.
 FORMERLY = {'data.data_dir': 'data.record_dir'}
+# And what their values were called.
+FORMER_VALUES = {'model.net': {'dense': 'dense_in_dense'}}
 # Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
 INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps'}
 
@@ -68,6 +70,8 @@ def _replace(recipe: Recipe, path: str, value: Any) -> Recipe:
         return _replace(recipe, entry, get(recipe, entry) | {path.removeprefix(entry + '.'): _parse(value)})
     refuse_unknown('recipe field', [path], known, '`python train.py --help` shows all')
     value = _coerce(known[path].type, value, path)
+    if path in FORMER_VALUES:
+        value = FORMER_VALUES[path].get(value, value)
     if choices := known[path].metadata['choices']:
         choose(path, value, list(choices))
     if value and path in INSTEAD_OF:

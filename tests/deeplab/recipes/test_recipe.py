@@ -63,6 +63,18 @@ def test_a_field_is_read_by_the_name_that_it_had(tmp_path):
         assert read == recipe.override(Recipe(), {'name': 'mine', 'data.record_dir': 'records'})
 
 
+def test_a_net_is_read_by_the_name_that_it_had(tmp_path):
+    assert recipe.FORMER_VALUES
+    for path, renamed in recipe.FORMER_VALUES.items():
+        for old, new in renamed.items():
+            section, field = path.split('.')
+            (tmp_path / 'recipe.json').write_text(json.dumps({section: {field: old}}))
+            (tmp_path / 'mine.toml').write_text(f'[rows.mine]\n{path} = "{old}"\n')
+            for read in (recipe.read_json(tmp_path / 'recipe.json'), recipe.load(str(tmp_path / 'mine.toml')),
+                         recipe.override(Recipe(), {path: old})):
+                assert recipe.get(read, path) == new
+
+
 def test_difference_lists_what_decides_the_weights_only():
     old = Recipe()
     new = recipe.override(old, {'train.batch_size': 8, 'data.record_dir': '/elsewhere'})

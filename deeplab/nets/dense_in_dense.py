@@ -1,8 +1,9 @@
 """Classifier of networks trained from scratch, and "dense in dense" heads: dongzhuoyao/tensorpack (branch deeplab).
 
-No paper has them; the names of its experiments are in parentheses below. Where its heads take the trunk as it comes out
-of the last block, these take it normalised, as DenseNet's paper ends: the same for heads that normalise what they
-concatenate.
+No paper has them. Their name is the argument `denseindense` of
+dongzhuoyao/tensorpack@01113e3:examples/Deeplab/experiment2/densenet_v1.py; those of its experiments are in parentheses
+below. Where its heads take the trunk as it comes out of the last block, these take it normalised, as DenseNet's paper
+ends: the same for heads that normalise what they concatenate.
 """
 
 from console.choices import choose
@@ -19,9 +20,9 @@ SQUEEZE_RATIO = 4
 ROOT_STRIDE = 4  # of a backbone's first block
 
 
-def dense(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
-          aggregation: str = 'none', reduction: int = 4, preactivated: bool = False, filters: int = 416,
-          smoothing: int = 1, lateral_squeeze: bool = False, deep_supervision: bool = False) -> Outputs:
+def dense_in_dense(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bool, output_stride: int,
+                   aggregation: str = 'none', reduction: int = 4, preactivated: bool = False, filters: int = 416,
+                   smoothing: int = 1, lateral_squeeze: bool = False, deep_supervision: bool = False) -> Outputs:
     """Logits of float images `[N, H, W, 3]` in 0..255, by a 1x1 convolution of the features and of earlier blocks.
 
     Logits are at the output stride, with aggregation 'top_down' at stride 4.

@@ -32,8 +32,9 @@ SEED = {'stem': '3x3', 'compression': 1.0, 'later_pooling': False, 'dilations': 
 
 def build(images, head, training=False, batch_norm='train', output_stride=16, **backbone_options):
     with model_scope(training, batch_norm):
-        return NETS['dense'](images, CLASSES, BACKBONES['densenet'].with_options(TINY | backbone_options),
-                             training=training, output_stride=output_stride, **HEADS[head])
+        backbone = BACKBONES['densenet'].with_options(TINY | backbone_options)
+        return NETS['dense_in_dense'](images, CLASSES, backbone, training=training, output_stride=output_stride,
+                                      **HEADS[head])
 
 
 @pytest.mark.parametrize(('head', 'options'), [
@@ -123,7 +124,7 @@ def test_later_pooling_is_that_of_transitions_without_stride(kept, pools):
 @pytest.mark.slow
 def test_densenet_121_has_the_papers_parameters():
     with tf.Graph().as_default(), model_scope(False):
-        NETS['dense'](tf.zeros([1, 33, 33, 3]), 1000, BACKBONES['densenet'], training=False, output_stride=32)
+        NETS['dense_in_dense'](tf.zeros([1, 33, 33, 3]), 1000, BACKBONES['densenet'], training=False, output_stride=32)
         assert sum(int(np.prod(v.shape.as_list())) for v in tf.trainable_variables()) == 7978856
 
 
@@ -144,14 +145,14 @@ def test_choices_that_there_are_not_are_refused(head, options, message):
 ])
 def test_heads_that_there_are_not_are_refused(backbone, options, message):
     with tf.Graph().as_default(), model_scope(False), pytest.raises(ValueError, match=message):
-        NETS['dense'](tf.zeros([1, 33, 33, 3]), CLASSES, BACKBONES[backbone], training=False, output_stride=16,
-                      **options)
+        NETS['dense_in_dense'](tf.zeros([1, 33, 33, 3]), CLASSES, BACKBONES[backbone], training=False, output_stride=16,
+                               **options)
 
 
 # dongzhuoyao's table.
 # Those of the README that the table decodes; what its last revision added comes after it.
 ROWS = {row.title: row for row in recipes.table().values()
-        if row.model.net == 'dense' and 'last revision' not in row.expected.source}
+        if row.model.net == 'dense_in_dense' and 'last revision' not in row.expected.source}
 FAST = {'deeplabv2.camvid..imagesize321.toy.newbaseline.dense30k36.py'}
 # Sizes in the README that no reading of the scripts gives.
 UNEXPLAINED = {'newdid2': '13.6', '(actually48).senet4': '5.7', '(actually48).senet4.did': '12.1'}
@@ -161,8 +162,9 @@ UNEXPLAINED = {'newdid2': '13.6', '(actually48).senet4': '5.7', '(actually48).se
 def parameters(backbone_options, options, num_classes):
     """(as dongzhuoyao counts them, all with moving statistics) of a row's net."""
     with tf.Graph().as_default(), model_scope(True):
-        NETS['dense'](tf.zeros([1, 33, 33, 3]), num_classes, BACKBONES['densenet'].with_options(dict(backbone_options)),
-                      training=True, output_stride=16, **dict(options))
+        backbone = BACKBONES['densenet'].with_options(dict(backbone_options))
+        NETS['dense_in_dense'](tf.zeros([1, 33, 33, 3]), num_classes, backbone, training=True, output_stride=16,
+                               **dict(options))
         variables = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
         everything = sum(int(np.prod(v.shape.as_list())) for v in tf.global_variables())
     biases = sum(shape[-1] for name, shape in variables.items()
