@@ -9,7 +9,7 @@ from console.choices import choose
 from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm, conv2d
-from deeplab.layers.recompute import checkpointed
+from deeplab.layers.recompute import recomputed
 from deeplab.layers.squeeze import squeeze_excite
 from deeplab.strides import plan
 
@@ -83,7 +83,7 @@ def _root_3x3(images, _):
 def _block(net, count, growth, rate, squeeze_ratio):
     for i in range(count):
         with tf.variable_scope(f'layer{i + 1}'):
-            net = tf.concat([net, checkpointed(_layer, net, growth, rate, squeeze_ratio)], 3)
+            net = tf.concat([net, recomputed(_layer, net, growth, rate, squeeze_ratio)], 3)
     return net
 
 

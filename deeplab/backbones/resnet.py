@@ -10,7 +10,7 @@ from typing import NamedTuple
 from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm, biases, conv2d
-from deeplab.layers.recompute import checkpointed
+from deeplab.layers.recompute import recomputed
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.strides import plan
 
@@ -100,8 +100,8 @@ def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded
             for i in range(units[index]):
                 stride, rate = next(layers)
                 with tf.variable_scope(f'unit_{i + 1}'):
-                    net, *end = checkpointed(_unit, net, variant.unit, i == tapped, widths[index], stride,
-                                             rate * (grid[i] if index >= 3 else 1))
+                    net, *end = recomputed(_unit, net, variant.unit, i == tapped, widths[index], stride,
+                                           rate * (grid[i] if index >= 3 else 1))
                 tap += end
                 if stride == 1:
                     outputs.append(net)

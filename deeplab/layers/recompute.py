@@ -13,11 +13,11 @@ from deeplab.layers.conv import pending_updates
 
 Tensors: TypeAlias = tf.Tensor | Sequence[tf.Tensor]
 
-BLOCKS = 'deeplab/checkpointed'  # a collection: the outputs of blocks that are computed again
+BLOCKS = 'deeplab/recomputed'  # a collection: the outputs of blocks that are computed again
 
 
 @slim.add_arg_scope
-def checkpointed(block: Callable[..., Tensors], inputs: tf.Tensor, *arguments: Any, enabled: bool = False) -> Tensors:
+def recomputed(block: Callable[..., Tensors], inputs: tf.Tensor, *arguments: Any, enabled: bool = False) -> Tensors:
     """block(inputs, *arguments), one tensor or several; `enabled`, only the inputs are kept for the gradient.
 
     The block makes its variables by `slim.model_variable` and takes no other tensor that a gradient should go through.

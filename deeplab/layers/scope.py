@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from console.choices import choose
 from deeplab.compat import slim
 from deeplab.layers import conv
-from deeplab.layers.recompute import checkpointed
+from deeplab.layers.recompute import recomputed
 
 
 def model_scope(training: bool, batch_norm: str = 'train', decay: float | None = None, recompute: bool = False,
@@ -16,8 +16,8 @@ def model_scope(training: bool, batch_norm: str = 'train', decay: float | None =
     `batch_norm` says what training does: 'train' uses batch statistics and updates the moving ones; 'freeze_statistics'
     uses the moving statistics as they are and still trains gamma and beta; 'freeze' doesn't train those either. Without
     `training` the moving statistics are used and no update exists. `decay` replaces every decay of backbone and head.
-    `recompute` says whether checkpointed blocks are computed again for their gradient; `part` (i, n), that this is the
-    i-th of n micro-batches.
+    `recompute` says whether the insides of `recomputed` blocks are computed again for their gradient; `part` (i, n),
+    that this is the i-th of n micro-batches.
     """
     choose('batch_norm', batch_norm, conv.BATCH_NORM_MODES)
     mode = batch_norm if training or batch_norm == 'freeze' else 'freeze_statistics'
@@ -27,6 +27,6 @@ def model_scope(training: bool, batch_norm: str = 'train', decay: float | None =
 @contextlib.contextmanager
 def _arguments(mode: str, decay: float | None, recompute: bool, part: tuple[int, int]) -> Iterator[None]:
     with slim.arg_scope([conv.batch_norm], mode=mode, decay_override=decay), \
-            slim.arg_scope([checkpointed], enabled=recompute), \
+            slim.arg_scope([recomputed], enabled=recompute), \
             slim.arg_scope([conv.dropout], part=part):
         yield

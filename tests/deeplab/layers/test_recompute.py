@@ -7,7 +7,7 @@ from tensorflow.python.client import timeline
 from deeplab.backbones import BACKBONES
 from deeplab.compat import estimator, slim, tensorflow, tf
 from deeplab.layers.conv import batch_norm, conv2d, dropout, update_over_replicas
-from deeplab.layers.recompute import BLOCKS, checkpointed
+from deeplab.layers.recompute import BLOCKS, recomputed
 from deeplab.layers.scope import model_scope
 from tests.replicas import in_fresh_process, run_config
 
@@ -28,7 +28,7 @@ def units(images):
             slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(seed=1)):
         net = conv2d(images, 8, 3, scope='root')
         for index in range(UNITS):
-            net = checkpointed(unit, net, index)
+            net = recomputed(unit, net, index)
     return net
 
 
@@ -71,11 +71,11 @@ def gradients_and_updates(net, recompute, size, seed=0):
 def test_gradients_updates_and_names_are_the_same(net, size):
     plain, again = (gradients_and_updates(net, recompute, size) for recompute in (False, True))
     assert plain[2] == again[2] > 10, 'updates are collected once'
-    for kept, recomputed in zip(plain[:2], again[:2], strict=True):
-        assert list(kept) == list(recomputed) and len(kept) > 30
+    for kept, found in zip(plain[:2], again[:2], strict=True):
+        assert list(kept) == list(found) and len(kept) > 30
         for name, value in kept.items():
             atol = 1e-6 * np.abs(value).max()
-            np.testing.assert_allclose(recomputed[name], value, rtol=1e-5, atol=atol, err_msg=name)
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=atol, err_msg=name)
 
 
 def test_the_peak_of_memory_is_lower():
@@ -90,7 +90,7 @@ def test_a_closure_over_a_loops_variable_is_noticed():
             slim.arg_scope([conv2d], initializer=tf.ones_initializer()):
         net = tf.ones([1, 4, 4, 8])
         for index in range(2):
-            net = checkpointed(lambda inputs: unit(inputs, index), net)  # noqa: B023
+            net = recomputed(lambda inputs: unit(inputs, index), net)  # noqa: B023
         with pytest.raises(ValueError, match='asks for other variables when it is computed again'):
             tf.gradients(net, tf.trainable_variables())
 
