@@ -28,7 +28,7 @@ def _cells(size: Side, bins: int) -> tuple[tf.Tensor, tf.Tensor]:
     return (position >= first) & (position < end), tf.squeeze(end - first, 1)
 
 
-def pyramid(features: tf.Tensor, bins: Sequence[int], branch: Layer = tf.identity) -> list[tf.Tensor]:
+def pyramid_levels(features: tf.Tensor, bins: Sequence[int], branch: Layer = tf.identity) -> list[tf.Tensor]:
     """Of each number of bins `branch(pooled)`, enlarged to the size of `features`: a list."""
     size = spatial_size(features)
     outputs = []

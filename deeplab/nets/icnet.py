@@ -6,7 +6,7 @@ from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, conv2d
-from deeplab.layers.pyramid_pooling import pyramid
+from deeplab.layers.pyramid_pooling import pyramid_levels
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.nets.net import Outputs
 
@@ -34,7 +34,7 @@ def icnet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: 
             slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         with tf.variable_scope('pyramid_pooling'):
             # Summed, not side by side as in PSPNet, and without convolutions of their own.
-            low = tf.add_n([features.output, *pyramid(features.output, bins)])
+            low = tf.add_n([features.output, *pyramid_levels(features.output, bins)])
             low = conv2d(low, filters, 1, scope='conv')
         with tf.variable_scope('high_resolution'):
             high = backbone.pixels.normalize(images)

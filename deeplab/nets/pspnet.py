@@ -6,7 +6,7 @@ from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, conv2d, dropout
-from deeplab.layers.pyramid_pooling import pyramid
+from deeplab.layers.pyramid_pooling import pyramid_levels
 from deeplab.nets.net import Outputs
 
 
@@ -43,7 +43,8 @@ def pyramid_pooling(features: tf.Tensor, bins: Sequence[int]) -> tf.Tensor:
     if not bins:
         return features
     filters = features.shape.as_list()[-1] // len(bins)
-    return tf.concat([features, *pyramid(features, bins, lambda pooled: conv2d(pooled, filters, 1, scope='conv'))], 3)
+    levels = pyramid_levels(features, bins, lambda pooled: conv2d(pooled, filters, 1, scope='conv'))
+    return tf.concat([features, *levels], 3)
 
 
 def _classify(net: tf.Tensor, filters: int, num_classes: int, training: bool, dropout_rate: float, *, scope: str

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deeplab.compat import tf
-from deeplab.layers.pyramid_pooling import pool_to_bins, pyramid
+from deeplab.layers.pyramid_pooling import pool_to_bins, pyramid_levels
 
 SIZES = ((1, 1), (2, 5), (6, 6), (7, 13), (12, 18), (33, 65))
 BINS = (1, 2, 3, 6)
@@ -45,6 +45,6 @@ def test_a_multiple_of_the_bins_is_pooled_as_the_authors_did():
 
 def test_a_pyramid_keeps_a_constant_and_the_size():
     with tf.Graph().as_default(), tf.Session() as session:
-        levels = session.run(pyramid(tf.fill([1, 9, 14, 3], 2.0), BINS))
+        levels = session.run(pyramid_levels(tf.fill([1, 9, 14, 3], 2.0), BINS))
     assert [level.shape for level in levels] == [(1, 9, 14, 3)] * 4
     np.testing.assert_allclose(levels, 2.0, rtol=1e-6)

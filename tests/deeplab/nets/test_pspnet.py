@@ -1,4 +1,4 @@
-"""PSPNet: where the pyramid and the auxiliary head take their features from."""
+"""PSPNet: where the pyramid pooling and the auxiliary head take their features from."""
 
 import pytest
 
