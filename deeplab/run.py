@@ -86,10 +86,10 @@ def _check_fit(recipe: Recipe, net: Net, backbone: Backbone) -> None:
     if lacking := [tap for tap in net.taps if tap not in backbone.taps]:
         raise ValueError(f'{net.name} reads features at strides {list(net.taps)}; {backbone.name} has no tap at '
                          f'{lacking}, only at {list(backbone.taps)}')
-    if lacking := [name for name in net.backbone_options if name not in options.signature(backbone.build)]:
+    if unknown := [name for name in net.backbone_options if name not in options.signature(backbone.build)]:
         fitting = [name for name, each in BACKBONES.items()
                    if set(net.backbone_options) <= options.signature(each.build).keys()]
-        raise ValueError(f'{net.name} needs a backbone with {", ".join(lacking)}, which {backbone.name} has not; '
+        raise ValueError(f'{net.name} needs a backbone with {", ".join(unknown)}, which {backbone.name} has not; '
                          f'{nearest(backbone.name, fitting)}')
     for stride in (recipe.model.output_stride, recipe.evaluation.output_stride or recipe.model.output_stride):
         for part in (net, backbone):
