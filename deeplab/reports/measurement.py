@@ -29,7 +29,9 @@ from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from deeplab.reports.differences import in_steps
+from pretrained import released
 
+OF_A_RUN = ('best', 'average')  # folders of a model_dir that hold a checkpoint
 ONE_CLASS = 0.99  # a larger share of the predictions in one class is worth a warning
 
 
@@ -144,7 +146,7 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
                  'num_images': measured.num_images, 'list_sha256': measured.list_sha256,
                  'ignore_label': measured.dataset.ignore_label},
         'protocol': protocol.describe(evaluation, measured.output_stride),
-        'checkpoint': {'path': measured.checkpoint, 'sha256': measured.checkpoint_sha256,
+        'checkpoint': {'path': portable(measured.checkpoint), 'sha256': measured.checkpoint_sha256,
                        'global_step': measured.global_step, 'mean_of': list(measured.averaged)},
         'training': _training(measured),
         'precision': measured.recipe.train.precision,
@@ -154,9 +156,26 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
                      'tf-slim': importlib.metadata.version('tf-slim'), 'numpy': np.__version__,
                      'pillow': PIL.__version__},
         'hardware': {'cpu': _cpu_model(), 'cores': os.cpu_count(), 'gpus': list(measured.gpus)},
-        'recipe': recipes.to_dict(measured.recipe),
+        'recipe': _portable_recipe(measured.recipe),
         'confusion_matrix': measured.confusion_matrix.tolist(),
     }
+
+
+def portable(path: str) -> str:
+    """A path without what is of this machine: the folder and the file, as RUN/model.ckpt-7, or RUN/best/model.ckpt-7.
+
+    `catalog:NAME` stays, and a fetched checkpoint's folder has its catalog name. The hash says which weights they were.
+    """
+    if not path or path.startswith(released.PREFIX):
+        return path
+    *_, run, folder, name = ('', '', *Path(os.path.abspath(path)).parts[1:])
+    return '/'.join(filter(None, (run if folder in OF_A_RUN else '', folder, name)))
+
+
+def _portable_recipe(recipe: Recipe) -> dict[str, Any]:
+    """The recipe with its paths as `portable` has them."""
+    paths = ('data.record_dir', 'init.checkpoint')
+    return recipes.to_dict(recipes.override(recipe, {path: portable(recipes.get(recipe, path)) for path in paths}))
 
 
 def _categories(measured: Measurement) -> dict[str, Any] | None:

@@ -159,7 +159,7 @@ def test_the_mean_of_checkpoints_is_evaluated_near_boundaries_on_the_first_image
     assert found['data']['num_images'] == 2 and found['protocol']['first_images'] == 2
     pixels = [found['trimap']['widths'][width]['pixels'] for width in ('1', '4')]
     assert 0 < pixels[0] < pixels[1] < np.sum(found['confusion_matrix'])
-    means = tf.train.load_checkpoint(found['checkpoint']['path'])
+    means = tf.train.load_checkpoint(str(tmp_path / found['checkpoint']['path']))
     sources = [tf.train.load_checkpoint(str(folder / name)) for name in found['checkpoint']['mean_of']]
     names = means.get_variable_to_shape_map()
     assert any('moving_mean' in name for name in names) and set(names) == set(sources[0].get_variable_to_shape_map())

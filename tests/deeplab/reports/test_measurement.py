@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from deeplab.recipes import epochs
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from deeplab.reports import measurement
+from tests.paths import ROOT
 
 CLASSES = rows.load('synthetic').num_classes
 
@@ -96,6 +98,30 @@ def test_the_file_holds_what_was_measured_and_how(tmp_path):
     assert set(record['versions']) == {'deeplab', 'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}
     assert record['hardware']['cores'] > 0 and record['hardware']['cpu']
     assert set(record['git']) == {'commit', 'dirty'}
+
+
+@pytest.mark.parametrize('path, written', [
+    ('/home/somebody/runs/camvid/model.ckpt-7', 'camvid/model.ckpt-7'),
+    ('/home/somebody/runs/camvid/best/model.ckpt-7', 'camvid/best/model.ckpt-7'),
+    ('/home/somebody/runs/camvid/average/model.ckpt-7', 'camvid/average/model.ckpt-7'),
+    ('../weights/mobilenet_v2_0.35_224/model.ckpt', 'mobilenet_v2_0.35_224/model.ckpt'),
+    ('runs/../camvid/model.ckpt-7', 'camvid/model.ckpt-7'),
+    ('/model.ckpt-7', 'model.ckpt-7'),
+    ('catalog:resnet_v1_50', 'catalog:resnet_v1_50'),
+    ('', ''),
+])
+def test_a_result_has_no_path_of_this_machine(path, written):
+    recipe = recipes.override(Recipe(), {'data.record_dir': path, 'init.checkpoint': path})
+    record = measurement.to_dict(dataclasses.replace(example(), recipe=recipe, checkpoint=path))
+    assert record['checkpoint']['path'] == written
+    assert (record['recipe']['data']['record_dir'], record['recipe']['init']['checkpoint']) == (written, written)
+
+
+def test_results_here_have_no_path_of_a_machine():
+    results = sorted((ROOT / 'results').glob('*.json'))
+    assert results
+    for path in results:
+        assert not re.search(r'"(/|[A-Z]:|~|[^"]*\.\./)', path.read_text(encoding='utf8')), path
 
 
 def test_a_result_says_how_many_steps_of_its_row_were_run():
