@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import PIL
 
@@ -41,7 +42,7 @@ def read_label(dataset: Dataset, pair: Pair) -> int:
     return labels.read(pair.label, dataset).size
 
 
-def measure(dataset: Dataset, raw_dir: Path, split: str, workers: int, repeats: int) -> dict:
+def measure(dataset: Dataset, raw_dir: Path, split: str, workers: int, repeats: int) -> dict[str, Any]:
     """Seconds of `repeats` runs of each, with warm files, in turns."""
     pairs, _ = find_pairs(dataset, raw_dir, split)
 
@@ -55,11 +56,12 @@ def measure(dataset: Dataset, raw_dir: Path, split: str, workers: int, repeats: 
         with tempfile.TemporaryDirectory() as output:
             convert(dataset, raw_dir, output, [split], workers=workers)
 
-    tasks = {'decoding_labels': functools.partial(of_labels, decode_label),
-             'reading_labels': functools.partial(of_labels, functools.partial(read_label, dataset)),
-             'converting': converted}
-    wall = {name: [] for name in tasks}
-    cpu = {name: [] for name in tasks}
+    tasks: dict[str, Callable[[int], None]] = {
+        'decoding_labels': functools.partial(of_labels, decode_label),
+        'reading_labels': functools.partial(of_labels, functools.partial(read_label, dataset)),
+        'converting': converted}
+    wall: dict[str, list[float]] = {name: [] for name in tasks}
+    cpu: dict[str, list[float]] = {name: [] for name in tasks}
     starting = []
     for _ in range(repeats):
         for name, task in tasks.items():

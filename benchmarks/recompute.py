@@ -9,7 +9,9 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tensorflow.python.client import timeline
 
@@ -34,7 +36,7 @@ class Case:
     recompute: bool
 
 
-def measure(case: Case, backbone: str, size: int, steps: int) -> dict:
+def measure(case: Case, backbone: str, size: int, steps: int) -> dict[str, Any]:
     """The peak of what TensorFlow's allocators hold in a step, and the seconds of the fastest of `steps` others."""
     chosen = run.resolve(recipe.override(Recipe(), {
         'model.net': 'deeplabv3', 'model.backbone': backbone, 'data.crop_size': (size, size),
@@ -60,13 +62,13 @@ def measure(case: Case, backbone: str, size: int, steps: int) -> dict:
         'seconds_per_step': round(min(seconds), 2), 'seconds_to_build': round(building, 1)}
 
 
-def _seconds(session, train_op) -> float:
+def _seconds(session: tf.Session, train_op: tf.Operation) -> float:
     begun = time.monotonic()
     session.run(train_op)
     return time.monotonic() - begun
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser('benchmarks.recompute', __doc__)
     parser.add_argument('--backbone', default='resnet_v1_50')
     parser.add_argument('--size', type=int, default=193, help='side of the crop')
