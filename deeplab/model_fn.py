@@ -109,22 +109,20 @@ def _step_of(numbers: tf.Tensor, batch_size: int) -> tf.Tensor:
 
 
 def _losses(run: Run, outputs: Outputs, labels: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Cross-entropy of the logits and of auxiliary heads, and the weight decay."""
+    """The recipe's loss of the logits and of auxiliary heads, and the weight decay."""
     options = run.recipe.loss
-    parts = {'cross_entropy': outputs.weight * _cross_entropy(run, outputs.logits, labels, step)}
+    parts = {options.name: outputs.weight * _loss(run, outputs.logits, labels, step)}
     for name, (logits, weight) in outputs.aux.items():
-        parts[name] = weight * _cross_entropy(run, logits, labels, step)
+        parts[name] = weight * _loss(run, logits, labels, step)
     parts['weight_decay'] = losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
     return parts
 
 
-def _cross_entropy(run: Run, logits: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+def _loss(run: Run, logits: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     options = run.recipe.loss
-    return losses.softmax_cross_entropy(
-        logits, labels, run.dataset.ignore_label, label_weights=options.label_weights or None,
-        top_k_percent=options.top_k_percent, top_k_ramp_steps=options.top_k_ramp_steps, step=step,
-        bootstrap_threshold=options.bootstrap_threshold, bootstrap_min_kept=options.bootstrap_min_kept,
-        label_smoothing=options.label_smoothing, upsample_logits=options.upsample_logits)
+    return losses.loss(logits, labels, run.dataset.ignore_label, options.name, step=step,
+                       label_weights=options.label_weights or None, upsample_logits=options.upsample_logits,
+                       **{name: getattr(options, name) for name in losses.options_of(options.name)})
 
 
 def _learning_rate(run: Run, step: tf.Tensor) -> tf.Tensor:
@@ -165,7 +163,8 @@ def _evaluate(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor) ->
     options = run.recipe.loss
     images, labels, (classes, probabilities) = _predict_for_scores(run, features['image'], labels)
     log_probabilities = tf.log(tf.maximum(probabilities, 1e-30))  # a log-softmax is a fixed point of softmax
-    loss = losses.softmax_cross_entropy(log_probabilities, labels, run.dataset.ignore_label)
+    # Plain cross-entropy whatever is trained with: runs can be compared.
+    loss = losses.loss(log_probabilities, labels, run.dataset.ignore_label)
     loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
     values, update = metrics.streaming_confusion_matrix(
         labels, classes, run.num_classes, run.dataset.ignore_label, lambda matrix: _scores(run, matrix))

@@ -8,7 +8,7 @@ from console.choices import choose, close, nearest
 from datasets import row as rows
 from datasets.input_fn import Augmentation
 from datasets.row import Dataset
-from deeplab import options
+from deeplab import losses, options
 from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
 from deeplab.recipes import protocol
@@ -61,6 +61,7 @@ def resolve(recipe: Recipe) -> Run:
         raise ValueError(f'train.accumulate_steps = {recipe.train.accumulate_steps}; a step has at least 1 batch')
     _check_scales('model.image_pyramid', model.image_pyramid)
     _check_scales('evaluation.scales', recipe.evaluation.scales or (0.0,))
+    losses.check(recipe.loss)
     protocol.check(recipe.evaluation)
     dataset = rows.load(recipe.data.dataset)
     _check_label_weights(recipe, dataset)

@@ -78,6 +78,9 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class Loss:
+    name: str = _option('cross_entropy', 'what is minimised, by the auxiliary heads too', choices={
+        'cross_entropy': 'softmax cross-entropy', 'focal': 'less of it for pixels that are right', 'dice': 'overlap of '
+        'the classes in a batch, as V-Net', 'lovasz_softmax': 'a surrogate of their IoU'})
     weight_decay: float = _option(4e-5, 'L2: this times sum(w^2)/2')
     weight_decay_rule: str = _option('conv_weights', 'what it decays', choices={
         'conv_weights': 'kernels, but depthwise ones of NAS backbones only', 'all_kernels': 'every kernel',
@@ -90,6 +93,7 @@ class Loss:
     top_k_ramp_steps: int = _option(0, 'steps over which that share falls from 1 to its value')
     bootstrap_threshold: float = _option(0.0, 'only pixels whose class is less probable than this count; 0 is off')
     bootstrap_min_kept: int = _option(0, 'and in any case so many pixels of a batch, the least probable')
+    focal_gamma: float = _option(2.0, 'focal: how much less, an exponent; 0 is cross_entropy')
     label_smoothing: float = _option(0.0, 'share of each target that is spread over all classes')
     upsample_logits: bool = _option(True, 'compare at label size; otherwise labels shrink to the logits')
 

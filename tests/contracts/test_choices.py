@@ -19,6 +19,7 @@ TABLES = {
     'data.on_corrupt': index.ON_CORRUPT,
     'model.merge_method': forward.MERGES,
     'batch_norm.mode': conv.BATCH_NORM_MODES,
+    'loss.name': losses.LOSSES,
     'loss.weight_decay_rule': losses.RULES,
     'optimizer.name': optimizer.OPTIMIZERS,
     'schedule.policy': optimizer.SCHEDULES,
@@ -55,7 +56,8 @@ def test_the_default_is_a_choice_and_another_word_is_refused(path):
 def test_help_shows_the_choices_and_what_they_mean(path, monkeypatch):
     monkeypatch.setenv('COLUMNS', '80')
     text = flags.Parser('test').format_help()
-    assert max(map(len, text.splitlines())) < 80
-    said = ' '.join(re.split(rf'\n  --{path}\s', text)[1].split('\n  --')[0].split())
+    lines = re.split(rf'\n  --{path}\s', text)[1].split('\n  --')[0].split('\n\n')[0]
+    assert max(map(len, lines.splitlines())) < 80
+    said = ' '.join(lines.split())
     for choice, meaning in CHOICES[path].items():
         assert choice in said and meaning in said

@@ -39,7 +39,7 @@ def run(logits, labels, ignore_label=IGNORE, **options):
     """(loss, its gradient by the logits)"""
     with tf.Graph().as_default(), tf.Session() as session:
         logits = tf.constant(logits)
-        loss = losses.softmax_cross_entropy(logits, tf.constant(labels), ignore_label, **options)
+        loss = losses.loss(logits, tf.constant(labels), ignore_label, **options)
         assert loss.dtype == tf.float32 and loss.shape.rank == 0
         return session.run([loss, tf.gradients(loss, logits)[0]])
 
@@ -88,7 +88,7 @@ def test_sizes_may_be_known_only_when_running():
     logits, labels = random_case((9, 13), (3, 4))
     with tf.Graph().as_default(), tf.Session() as session:
         fed = {tf.placeholder(tf.float32, [None, None, None, 5]): logits, tf.placeholder(tf.int32, [None] * 3): labels}
-        both = [losses.softmax_cross_entropy(*fed, IGNORE, upsample_logits=up) for up in (True, False)]
+        both = [losses.loss(*fed, IGNORE, upsample_logits=up) for up in (True, False)]
         upsampled, downsampled = session.run(both, fed)
     np.testing.assert_allclose(upsampled, run(logits, labels)[0], rtol=1e-6)
     np.testing.assert_allclose(downsampled, run(logits, labels, upsample_logits=False)[0], rtol=1e-6)
@@ -98,7 +98,7 @@ def test_half_precision_logits_are_raised_before_anything_is_summed():
     logits, labels = random_case((65, 65))
     with tf.Graph().as_default(), tf.Session() as session:
         half = tf.constant(logits, tf.bfloat16)
-        loss, seen = session.run([losses.softmax_cross_entropy(half, tf.constant(labels), IGNORE),
+        loss, seen = session.run([losses.loss(half, tf.constant(labels), IGNORE),
                                   tf.cast(half, tf.float32)])
     np.testing.assert_allclose(loss, pixel_losses(seen, labels).sum() / (labels != IGNORE).sum(), rtol=1e-6)
 

@@ -33,7 +33,7 @@ class Model:
             self.variables = tf.trainable_variables()
 
     def cross_entropy(self, ignore_label=IGNORE, **options):
-        return losses.softmax_cross_entropy(self.logits, self.labels, ignore_label, step=self.step, **options)
+        return losses.loss(self.logits, self.labels, ignore_label, step=self.step, **options)
 
 
 @pytest.fixture(scope='module')

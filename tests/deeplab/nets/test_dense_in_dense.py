@@ -48,7 +48,7 @@ def test_training_starts_at_ln_classes_and_reaches_every_variable(head, options)
         every = [(outputs.logits, outputs.weight), *outputs.aux.values()]
         uniform = [-tf.reduce_mean(tf.nn.log_softmax(logits)) for logits, _ in every]
         labels = tf.constant(np.random.RandomState(0).randint(0, CLASSES, (2, 65, 49)), tf.int32)
-        loss = tf.add_n([weight * losses.softmax_cross_entropy(logits, labels, 255) for logits, weight in every])
+        loss = tf.add_n([weight * losses.loss(logits, labels, 255) for logits, weight in every])
         variables = tf.trainable_variables()
         gradients = tf.gradients(loss, variables)
         assert [v.op.name for v, g in zip(variables, gradients, strict=True) if g is None] == []

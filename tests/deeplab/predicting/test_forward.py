@@ -68,7 +68,7 @@ def test_the_loss_is_that_of_the_merged_logits_and_of_every_scale(method, merge)
                            for images in (features['image'], resize_bilinear(features['image'], (9, 17))))
         session.run(tf.global_variables_initializer())
         each = session.run([whole, resize_bilinear(half, (5, 9))])
-        parts = [losses.softmax_cross_entropy(tf.constant(logits), labels, 255)
+        parts = [losses.loss(tf.constant(logits), labels, 255)
                  for logits in (*each, merge(each, axis=0))]
         parts.append(losses.l2_loss(tf.trainable_variables(), a_run.recipe.loss.weight_decay, 'conv_weights'))
         np.testing.assert_allclose(session.run(spec.loss), sum(session.run(parts)), rtol=1e-6)
