@@ -68,6 +68,24 @@ def _train(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor, warm_
     return estimator.EstimatorSpec(MODES.TRAIN, loss=loss, train_op=_apply(run, chosen, gradients, step))
 
 
+def _evaluate(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor) -> estimator.EstimatorSpec:
+    """One image a step; the confusion matrix over the whole split decides every score."""
+    options = run.recipe.loss
+    images, labels, (classes, probabilities) = _predict_for_scores(run, features['image'], labels)
+    log_probabilities = tf.log(tf.maximum(probabilities, 1e-30))  # a log-softmax is a fixed point of softmax
+    # Plain cross-entropy whatever is trained with: runs can be compared.
+    loss = losses.loss(log_probabilities, labels, run.dataset.ignore_label)
+    loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
+    values, update = metrics.streaming_confusion_matrix(
+        labels, classes, run.num_classes, run.dataset.ignore_label, lambda matrix: _scores(run, matrix))
+    tf.add_to_collection(watched.MATRIX, values['pixel_counts'])
+    tf.add_to_collection(watched.EVALUATED_FILENAMES, features['filename'])
+    tf.add_to_collection(watched.TRIPTYCH,
+                         summaries.triptych(images, labels, classes, run.dataset.palette))
+    scores = {k: (v, update) for k, v in values.items()} | _trimap(run, labels, classes)
+    return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops=scores)
+
+
 def _gradients(run: Run, chosen: tf.train.Optimizer, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor
                ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], Outputs]:
     """({part of the loss: its mean}, gradients, the first batch's outputs) of a step's batches, one after the other.
@@ -156,24 +174,6 @@ def _summarise(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor, l
     shown = slice(0, min(2, run.recipe.train.batch_size))
     picture = summaries.triptych(features['image'][shown], labels[shown], classes[shown], run.dataset.palette)
     tf.summary.image('image_truth_prediction', picture, max_outputs=2)
-
-
-def _evaluate(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor) -> estimator.EstimatorSpec:
-    """One image a step; the confusion matrix over the whole split decides every score."""
-    options = run.recipe.loss
-    images, labels, (classes, probabilities) = _predict_for_scores(run, features['image'], labels)
-    log_probabilities = tf.log(tf.maximum(probabilities, 1e-30))  # a log-softmax is a fixed point of softmax
-    # Plain cross-entropy whatever is trained with: runs can be compared.
-    loss = losses.loss(log_probabilities, labels, run.dataset.ignore_label)
-    loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
-    values, update = metrics.streaming_confusion_matrix(
-        labels, classes, run.num_classes, run.dataset.ignore_label, lambda matrix: _scores(run, matrix))
-    tf.add_to_collection(watched.MATRIX, values['pixel_counts'])
-    tf.add_to_collection(watched.EVALUATED_FILENAMES, features['filename'])
-    tf.add_to_collection(watched.TRIPTYCH,
-                         summaries.triptych(images, labels, classes, run.dataset.palette))
-    scores = {k: (v, update) for k, v in values.items()} | _trimap(run, labels, classes)
-    return estimator.EstimatorSpec(MODES.EVAL, loss=loss, eval_metric_ops=scores)
 
 
 def _predict_for_scores(run: Run, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Prediction]:
