@@ -29,7 +29,7 @@ def _cells(size: Side, bins: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def pyramid_levels(features: tf.Tensor, bins: Sequence[int], branch: Layer = tf.identity) -> list[tf.Tensor]:
-    """Of each number of bins `branch(pooled)`, enlarged to the size of `features`: a list."""
+    """For each number of bins `branch` of the averages of `[N, h, w, C]`, enlarged to h x w again: a list."""
     size = spatial_size(features)
     outputs = []
     for number in bins:

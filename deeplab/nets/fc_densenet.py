@@ -55,7 +55,10 @@ def fc_densenet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, trai
 
 
 def dense_block(inputs: tf.Tensor, layers: int, growth: int, **rate: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """(inputs and new maps, the new maps): each layer sees the inputs and the maps of the layers before it."""
+    """(`[N, h, w, C + layers * growth]`, of which the new maps `[N, h, w, layers * growth]`) of inputs `[N, h, w, C]`.
+
+    Each layer sees the inputs and the maps of the layers before it.
+    """
     net, new = inputs, []
     for i in range(layers):
         new.append(_layer(net, growth, 3, scope=f'layer{i + 1}', **rate))

@@ -38,7 +38,10 @@ def gcn(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: bo
 
 
 def global_convolution(features: tf.Tensor, filters: int, kernel_size: int, *, scope: str) -> tf.Tensor:
-    """k x 1 then 1 x k, plus 1 x k then k x 1: dense in a k x k window, without a nonlinearity (section 3.1)."""
+    """`[N, h, w, C]` -> `[N, h, w, filters]`: k x 1 then 1 x k, plus 1 x k then k x 1 (section 3.1).
+
+    Each output sees all of a k x k window, without a nonlinearity.
+    """
     tall, wide = [kernel_size, 1], [1, kernel_size]
     with tf.variable_scope(scope):
         branches = []
@@ -49,7 +52,7 @@ def global_convolution(features: tf.Tensor, filters: int, kernel_size: int, *, s
 
 
 def boundary_refine(scores: tf.Tensor, *, scope: str) -> tf.Tensor:
-    """`scores` plus a residual of two 3x3 convolutions (section 3.2)."""
+    """`[N, h, w, C]`, the scores plus a residual of two 3x3 convolutions (section 3.2)."""
     filters = scores.shape.as_list()[-1]
     with tf.variable_scope(scope):
         net = conv2d(scores, filters, 3, scope='conv1', activation=tf.nn.relu)

@@ -54,7 +54,10 @@ def icnet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: 
 
 def cascade_feature_fusion(coarse: tf.Tensor, fine: tf.Tensor, filters: int, *, scope: str
                            ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Section 3.3: (`coarse` enlarged to the size of `fine`, their sum with `filters` channels)."""
+    """Section 3.3: (`coarse` enlarged to the size of `fine`, their sum `[N, h, w, filters]` at that size).
+
+    Both are `[N, h, w, C]`, of any channels. The first output is for the auxiliary loss.
+    """
     with tf.variable_scope(scope):
         enlarged = resize_bilinear(coarse, spatial_size(fine))
         net = conv2d(enlarged, filters, 3, scope='conv', rate=2, activation=None)

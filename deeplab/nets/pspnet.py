@@ -38,8 +38,11 @@ def pspnet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training:
 
 
 def pyramid_pooling(features: tf.Tensor, bins: Sequence[int]) -> tf.Tensor:
-    """`features` beside their averages over each number of bins, each with an equal share of their channels (2048: 512
-    for each of four), so that the channels double; without `bins` the features alone, the paper's baseline."""
+    """`[N, h, w, C]` -> `[N, h, w, 2 C]`: features beside their averages over each number of bins.
+
+    Each has an equal share of the channels (2048: 512 for each of four). Without `bins` there are the features alone,
+    the paper's baseline.
+    """
     if not bins:
         return features
     filters = features.shape.as_list()[-1] // len(bins)
