@@ -13,10 +13,10 @@ from deeplab.layers.conv import batch_norm
 class Features(NamedTuple):
     """`output` at the output stride, and `taps`: {nominal stride: low-level features} for decoders."""
 
-    output: Any
-    taps: Mapping[int, Any]
-    blocks: Sequence[Any] = ()  # of each block its last output before its stride; empty where a family doesn't say
-    fork: Any = None  # what a cascade (ICNet) shares between its resolutions, before it was halved
+    output: tf.Tensor
+    taps: Mapping[int, tf.Tensor]
+    blocks: Sequence[tf.Tensor] = ()  # of each block its last output before its stride; empty: a family doesn't say
+    fork: tf.Tensor | None = None  # what a cascade (ICNet) shares between its resolutions, before it was halved
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Pixels:
     mean: tuple[float, float, float]
     scale: float
 
-    def normalize(self, images):
+    def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """Channels beyond the third are taken as zero-mean."""
         extra = images.shape.as_list()[-1] - len(self.mean)
         return (images - tf.constant([*self.mean, *[0.0] * extra], images.dtype)) * self.scale
@@ -73,7 +73,7 @@ class Backbone:
         stride it doesn't have.
         """
         @functools.wraps(self.walk)
-        def build(images, output_stride, **options):
+        def build(images: tf.Tensor, output_stride: int, **options: Any) -> Features:
             choose(f'output stride of {self.name}', output_stride, self.output_strides)
             with slim.arg_scope([batch_norm], decay=self.batch_norm.decay, epsilon=self.batch_norm.epsilon):
                 return self.walk(self.pixels.normalize(images), output_stride, **{**self.options, **options})

@@ -5,6 +5,8 @@ are those of the from-scratch nets of dongzhuoyao/tensorpack (branch deeplab); w
 6, 8, 8, 8.
 """
 
+from collections.abc import Sequence
+
 from console.choices import choose
 from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
 from deeplab.compat import slim, tf
@@ -19,10 +21,11 @@ STEM = (64, 64, 128)  # filters of the three 3x3 convolutions
 RESIDUAL_REDUCTION = 4
 
 
-def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compression=0.5, stem='7x7',
-             later_pooling=True, dilations=None, squeeze_ratio=0, transition='pool', transition_squeeze_ratio=0,
-             ) -> Features:
-    """Features of normalised images; the taps are the blocks' outputs before their transitions.
+def densenet(images: tf.Tensor, output_stride: int, *, blocks: Sequence[int] = (6, 12, 24, 16), growth: int = 32,
+             compression: float = 0.5, stem: str = '7x7', later_pooling: bool = True,
+             dilations: Sequence[int] | None = None, squeeze_ratio: int = 0, transition: str = 'pool',
+             transition_squeeze_ratio: int = 0) -> Features:
+    """Features of normalised images `[N, H, W, 3]`; the taps are the blocks' outputs before their transitions.
 
     Options:
       blocks: layers of each dense block
@@ -45,7 +48,7 @@ def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compre
         raise ValueError(f'dilations are {list(dilations)}; there are {len(blocks)} blocks')
     # A block and the transition behind it, in turn.
     layers = plan([ROOT_STRIDE, *[1, 2] * (len(blocks) - 1), 1], output_stride)[1:]
-    rates = dilations or [rate for _, rate in layers[::2]]
+    rates, transitions = dilations or [rate for _, rate in layers[::2]], layers[1::2]
     outputs = []
     # Pre-activation: a convolution has no bias, because a batch norm follows sooner or later. dongzhuoyao's
     # have one.
@@ -56,8 +59,8 @@ def densenet(images, output_stride, *, blocks=(6, 12, 24, 16), growth=32, compre
             with tf.variable_scope(f'block{i + 1}'):
                 net = _block(net, count, growth, rates[i], squeeze_ratio)
             outputs.append(net)
-            if i + 1 < len(blocks):
-                stride, rate = layers[2 * i + 1]
+            if i < len(transitions):
+                stride, rate = transitions[i]
                 with tf.variable_scope(f'transition{i + 1}'):
                     net = transit(net, int(net.shape.as_list()[-1] * compression), stride, rate, later_pooling,
                                   transition_squeeze_ratio)

@@ -39,22 +39,23 @@ def make_divisible(value: float, divisor: int, minimum: int) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-def walk(network: Network, channels: Callable[[int], int], images, output_stride: int) -> Features:
-    """`channels` scales and rounds the rows' filters."""
+def walk(network: Network, channels: Callable[[int], int], images: tf.Tensor, output_stride: int) -> Features:
+    """Features of normalised images `[N, H, W, 3]`; `channels` scales and rounds the rows' filters."""
     (stride, rate), *layers = plan([2, *(block.stride for block in network.blocks)], output_stride)
-    taps = {}
+    depthwise = []  # of each block
     filters, activation = network.stem
     initializer = tf.truncated_normal_initializer(stddev=0.09)
     with tf.variable_scope(network.scope), slim.arg_scope([conv2d, depthwise_conv2d], initializer=initializer):
         net = conv2d(images, channels(filters), 3, scope='Conv', stride=stride, rate=rate, activation=activation)
         for i, (block, (stride, rate)) in enumerate(zip(network.blocks, layers, strict=True)):
             with tf.variable_scope(f'expanded_conv_{i}' if i else 'expanded_conv'):
-                net, depthwise = _inverted_residual(net, block, channels(block.filters), stride, rate)
-            taps.update((nominal, depthwise) for nominal, tap in network.taps.items() if tap == i)
+                net, inner = _inverted_residual(net, block, channels(block.filters), stride, rate)
+            depthwise.append(inner)
         if network.last:
             filters, activation = network.last
             net = conv2d(net, channels(filters), 1, scope='Conv_1', activation=activation)
-    return Features(net, taps)
+    # Without the taps of blocks that were cut off.
+    return Features(net, {nominal: depthwise[i] for nominal, i in network.taps.items() if i < len(depthwise)})
 
 
 def _inverted_residual(inputs, block, filters, stride, rate):

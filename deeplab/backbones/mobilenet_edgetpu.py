@@ -31,7 +31,7 @@ NETWORK = Network(
 )
 
 
-def mobilenet_edgetpu(images, output_stride, *, depth_multiplier=1.0) -> Features:
+def mobilenet_edgetpu(images: tf.Tensor, output_stride: int, *, depth_multiplier: float = 1.0) -> Features:
     """The released network has no taps, so no decoder fits it.
 
     Options:

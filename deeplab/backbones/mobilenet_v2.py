@@ -27,7 +27,8 @@ NETWORK = Network(
 )
 
 
-def mobilenet_v2(images, output_stride, *, depth_multiplier=1.0, divisible_by=None, blocks=None) -> Features:
+def mobilenet_v2(images: tf.Tensor, output_stride: int, *, depth_multiplier: float = 1.0,
+                 divisible_by: int | None = None, blocks: int | None = None) -> Features:
     """The released ImageNet checkpoints below depth multiplier 1 are rounded to 8, the released DeepLab ones to 1.
 
     Options:

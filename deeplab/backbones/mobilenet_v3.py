@@ -11,7 +11,7 @@ from deeplab.compat import tf
 SCOPE = 'MobilenetV3'
 
 
-def hard_swish(inputs):
+def hard_swish(inputs: tf.Tensor) -> tf.Tensor:
     """x * relu6(x + 3) / 6."""
     return inputs * tf.nn.relu6(inputs + 3.0) * np.float32(1 / 6)
 
@@ -63,7 +63,7 @@ SMALL = Network(
 )
 
 
-def mobilenet_v3(network, images, output_stride, *, depth_multiplier=1.0) -> Features:
+def mobilenet_v3(network: Network, images: tf.Tensor, output_stride: int, *, depth_multiplier: float = 1.0) -> Features:
     """At output stride 16 and below, `small` gains a residual connection that it doesn't have at 32.
 
     Options:

@@ -4,6 +4,7 @@ A cell combines pairs of earlier states; the network is a sequence of cells at l
 """
 
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -63,8 +64,8 @@ COARSEST_LEVEL = 3
 HEAD_FILTERS = {8: 256, 16: 512, 32: 1024}
 
 
-def nas(network: Network, images, output_stride, *, nas_stem_output_num_conv_filters=20,
-        nas_use_classification_head=False, nas_remove_os32_stride=False) -> Features:
+def nas(network: Network, images: tf.Tensor, output_stride: int, *, nas_stem_output_num_conv_filters: int = 20,
+        nas_use_classification_head: bool = False, nas_remove_os32_stride: bool = False) -> Features:
     """The channels of a cell follow its level: PNASNet has other variables at every output stride.
 
     Options:
@@ -83,8 +84,7 @@ def nas(network: Network, images, output_stride, *, nas_stem_output_num_conv_fil
     with tf.variable_scope(network.scope), slim.arg_scope(
             [conv2d, depthwise_conv2d], initializer=initializer, padding='FIXED', normalizer=None, activation=None):
         outputs = _stem(images)
-        previous_level = 0
-        for i, level in enumerate(levels):
+        for i, (previous_level, level) in enumerate(itertools.pairwise((0, *levels))):
             net, before = outputs[-1], outputs[-2]
             free = nas_remove_os32_stride and COARSEST_LEVEL in (level, previous_level)
             if level < previous_level and not free:
@@ -92,7 +92,6 @@ def nas(network: Network, images, output_stride, *, nas_stem_output_num_conv_fil
             stride = 2 if level > previous_level and not free else 1
             with tf.variable_scope(f'cell_{i}'):
                 outputs.append(_cell(network.cell, net, before, nas_stem_output_num_conv_filters << level, stride))
-            previous_level = level
         net = tf.nn.relu(outputs[-1])
         if nas_use_classification_head:
             net = _classification_head(net, levels[-1], output_stride // ends_at)

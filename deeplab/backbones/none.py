@@ -1,9 +1,10 @@
 """No backbone: the normalised pixels, for nets that are built from the image itself."""
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
+from deeplab.compat import tf
 
 
-def pixels(images, output_stride) -> Features:
+def pixels(images: tf.Tensor, output_stride: int) -> Features:
     """The images themselves, whatever the output stride of the net is."""
     return Features(images, {1: images})
 

@@ -4,7 +4,8 @@ As in slim, the *last* unit of a block carries its stride. Beta variants have th
 """
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
@@ -23,13 +24,16 @@ class Variant(NamedTuple):
     units: tuple[int, ...]  # of blocks 1 to 4
     root: tuple[int, ...]  # filters: of one 7x7 convolution, or of three 3x3 ones
 
+    @property
+    def preactivated(self) -> bool:
+        return self.unit is bottleneck_v2
 
-WIDTHS = (64, 128, 256, 512)  # of blocks 1 to 4; the cascaded ones repeat the last
+
 ROOT_STRIDE = 4
 BOTTLENECK_EXPANSION = 4
 
 
-def lite_bottleneck_v1(inputs, width, stride, rate):
+def lite_bottleneck_v1(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Two 3x3 convolutions, both dilated; returns (output, residual)."""
     with tf.variable_scope('lite_bottleneck_v1'):
         shortcut = _shortcut(inputs, inputs, width, stride, batch_norm)
@@ -38,7 +42,7 @@ def lite_bottleneck_v1(inputs, width, stride, rate):
         return tf.nn.relu(shortcut + residual), residual
 
 
-def bottleneck_v1(inputs, width, stride, rate):
+def bottleneck_v1(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tuple[tf.Tensor, tf.Tensor]:
     """1x1, 3x3, 1x1 convolutions; returns (output, residual)."""
     with tf.variable_scope('bottleneck_v1'):
         depth = width * BOTTLENECK_EXPANSION
@@ -49,7 +53,7 @@ def bottleneck_v1(inputs, width, stride, rate):
         return tf.nn.relu(shortcut + residual), residual
 
 
-def bottleneck_v2(inputs, width, stride, rate):
+def bottleneck_v2(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Batch norm and ReLU before each convolution; returns (output, output of conv1)."""
     with tf.variable_scope('bottleneck_v2'):
         depth = width * BOTTLENECK_EXPANSION
@@ -66,9 +70,10 @@ def _shortcut(identity, projected, depth, stride, normalizer):
     return conv2d(projected, depth, 1, scope='shortcut', stride=stride, normalizer=normalizer, activation=None)
 
 
-def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded_blocks=0, width_multiplier=1.0,
-           halve_after=None) -> Features:
-    """The section numbers are DeepLabv3's (Chen et al., 2017, arXiv:1706.05587).
+def resnet(variant: Variant, images: tf.Tensor, output_stride: int, *, multi_grid: Sequence[int] | None = None,
+           cascaded_blocks: int = 0, width_multiplier: float = 1.0, halve_after: tuple[int, int] | None = None,
+           ) -> Features:
+    """Features of normalised images `[N, H, W, 3]`; the sections below are DeepLabv3's (arXiv:1706.05587).
 
     No released checkpoint has cascaded blocks; they live in a scope of their own, `cascade`, so that ImageNet weights
     still cover the whole backbone.
@@ -83,49 +88,75 @@ def resnet(variant: Variant, images, output_stride, *, multi_grid=None, cascaded
     Raises:
       ValueError: multi_grid has another length than block 4.
     """
-    units = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
-    widths = [int(width * width_multiplier) for width in [*WIDTHS, *[WIDTHS[-1]] * cascaded_blocks]]
-    strides = [s for i, n in enumerate(units, 1) for s in [1] * (n - 1) + [2 if i < len(units) else 1]]
-    layers = iter(plan([ROOT_STRIDE, *strides], output_stride)[1:])
-    grid = _grid(variant, multi_grid)
-    preactivated = variant.unit is bottleneck_v2
+    def width(filters):
+        return int(filters * width_multiplier)
 
-    forks = []
-
-    def block(inputs, index):
-        net, tap, outputs = inputs, [], []
-        # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
-        tapped = units[index] - (1 if preactivated else 2)
-        with tf.variable_scope(f'block{index + 1}'):
-            for i in range(units[index]):
-                stride, rate = next(layers)
-                with tf.variable_scope(f'unit_{i + 1}'):
-                    net, *end = recomputed(_unit, net, variant.unit, i == tapped, widths[index], stride,
-                                           rate * (grid[i] if index >= 3 else 1))
-                tap += end
-                if stride == 1:
-                    outputs.append(net)
-                if halve_after is not None and (index + 1, i + 1) == tuple(halve_after):
-                    forks.append(net)
-                    net = resize_bilinear(net, scaled_size(spatial_size(net), 0.5))
-        taps[ROOT_STRIDE << index], = tap
-        blocks.append(outputs[-1])
-        return net
-
-    taps, blocks = {}, []
+    first, second, third, fourth, *more = _layers(variant, output_stride, multi_grid, cascaded_blocks, halve_after)
     with slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         with tf.variable_scope(variant.scope):
-            net = _root(images, [int(depth * width_multiplier) for depth in variant.root], preactivated)
-            for i in range(len(WIDTHS)):
-                net = block(net, i)
-        if cascaded_blocks:
+            net = _root(images, [width(filters) for filters in variant.root], variant.preactivated)
+            block1 = _block('block1', net, variant, width(64), first)
+            block2 = _block('block2', block1.output, variant, width(128), second)
+            block3 = _block('block3', block2.output, variant, width(256), third)
+            block4 = _block('block4', block3.output, variant, width(512), fourth)
+        blocks = [block1, block2, block3, block4]
+        if more:
             with tf.variable_scope('cascade'):
-                for i in range(len(WIDTHS), len(units)):
-                    net = block(net, i)
-        if preactivated:
+                for i, layers in enumerate(more, 5):
+                    blocks.append(_block(f'block{i}', blocks[-1].output, variant, width(512), layers))
+        net = blocks[-1].output
+        if variant.preactivated:
             with tf.variable_scope(variant.scope):
                 net = tf.nn.relu(batch_norm(net, scope='postnorm'))
-    return Features(net, {stride: taps[stride] for stride in (4, 8, 16)}, blocks, *forks)
+    fork = next((block.fork for block in blocks if block.fork is not None), None)
+    return Features(net, {4: block1.tap, 8: block2.tap, 16: block3.tap}, [block.finest for block in blocks], fork)
+
+
+class Layer(NamedTuple):
+    """How a unit is built where it stands."""
+
+    stride: int
+    rate: int
+    halved: bool  # whether the units behind it see its output at half the size
+
+
+def _layers(variant, output_stride, multi_grid, cascaded_blocks, halve_after) -> list[list[Layer]]:
+    """Of each block its units. The last one has the block's stride; the last block has none."""
+    counts = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
+    strides = [s for i, n in enumerate(counts, 1) for s in [1] * (n - 1) + [2 if i < len(counts) else 1]]
+    planned = iter(plan([ROOT_STRIDE, *strides], output_stride)[1:])
+    grid = _grid(variant, multi_grid)
+    fork = None if halve_after is None else tuple(halve_after)
+    return [[Layer(stride, rate * (grid[unit - 1] if block >= 4 else 1), (block, unit) == fork)
+             for unit, (stride, rate) in enumerate(itertools.islice(planned, count), 1)]
+            for block, count in enumerate(counts, 1)]
+
+
+class Block(NamedTuple):
+    """What the units of a block make."""
+
+    output: tf.Tensor
+    finest: tf.Tensor  # its last output before its stride
+    tap: tf.Tensor  # what a decoder reads of it
+    fork: tf.Tensor | None  # the output that was halved, where one of its units' was
+
+
+def _block(scope: str, net: tf.Tensor, variant: Variant, width: int, layers: Sequence[Layer]) -> Block:
+    # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
+    tapped = len(layers) - (1 if variant.preactivated else 2)
+    fork = None
+    with tf.variable_scope(scope):
+        for i, layer in enumerate(layers):
+            with tf.variable_scope(f'unit_{i + 1}'):
+                net, *end = recomputed(_unit, net, variant.unit, i == tapped, width, layer.stride, layer.rate)
+            if i == tapped:
+                tap, = end
+            if layer.stride == 1:
+                finest = net
+            if layer.halved:
+                fork = net
+                net = resize_bilinear(net, scaled_size(spatial_size(net), 0.5))
+    return Block(net, finest, tap, fork)
 
 
 def _unit(inputs, unit, tapped, *arguments):

@@ -17,8 +17,8 @@ SLIM_PIXELS = Pixels(mean=(123.68, 116.78, 103.94), scale=1.0)
 POOL_SIZES = (2, 3)
 
 
-def vgg_16(images, output_stride, *, depth_multiplier=1.0, pool_size=2) -> Features:
-    """The taps are pool1 to pool4.
+def vgg_16(images: tf.Tensor, output_stride: int, *, depth_multiplier: float = 1.0, pool_size: int = 2) -> Features:
+    """Features of normalised images `[N, H, W, 3]`; the taps are pool1 to pool4.
 
     Options:
       depth_multiplier: factor of every layer's channels

@@ -1,6 +1,8 @@
 """Xception as DeepLabv3+ modified it (Chen et al., 2018, section 3.2 and figure 4), in the released names."""
 
 import functools
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
@@ -20,7 +22,7 @@ class Block(NamedTuple):
     relu_inside: bool = False  # after each convolution; otherwise before each
 
 
-def blocks_of(entry, middle_units):
+def blocks_of(entry: Sequence[tuple[int, int]], middle_units: int) -> tuple[Block, ...]:
     """Entry flow of (depth, stride), middle flow of 728 channels, exit flow."""
     return (
         *(Block(f'entry_flow/block{i}', (depth,) * 3, 'conv', 1, stride) for i, (depth, stride) in enumerate(entry, 1)),
@@ -36,9 +38,12 @@ SHORT_TAPS = {'entry_flow/block2': 4, 'entry_flow/block3': 8, 'exit_flow/block1'
 LONG_TAPS = {'entry_flow/block3': 4, 'entry_flow/block5': 8, 'exit_flow/block1': 16}
 
 
-def xception(scope, blocks, tap_blocks, images, output_stride, *, multi_grid=None,
-             use_bounded_activation=False) -> Features:
-    """The taps (`tap_blocks`: block -> nominal stride) are the second separable convolutions of the last units.
+def xception(scope: str, blocks: Sequence[Block], tap_blocks: Mapping[str, int], images: tf.Tensor,
+             output_stride: int, *, multi_grid: Sequence[int] | None = None,
+             use_bounded_activation: bool = False) -> Features:
+    """Features of normalised images `[N, H, W, 3]`.
+
+    The taps (`tap_blocks`: block -> nominal stride) are the second separable convolutions of the last units.
 
     Options:
       multi_grid: factors of the rates of the last block's three convolutions; None: all 1
@@ -48,10 +53,10 @@ def xception(scope, blocks, tap_blocks, images, output_stride, *, multi_grid=Non
       ValueError: multi_grid has another length than 3.
     """
     strides = [s for block in blocks for s in [1] * (block.units - 1) + [block.stride]]
-    (stride, _), _, *layers = plan([2, 1, *strides], output_stride)
-    layers = iter(layers)
+    (stride, _), _, *planned = plan([2, 1, *strides], output_stride)
+    layers = iter(planned)
     grid = _grid(scope, multi_grid)
-    taps = {}
+    seconds = {}
     initializer = tf.truncated_normal_initializer(stddev=0.09)
     relu = tf.nn.relu6 if use_bounded_activation else tf.nn.relu
     padding = 'SAME' if use_bounded_activation else 'FIXED'
@@ -61,13 +66,11 @@ def xception(scope, blocks, tap_blocks, images, output_stride, *, multi_grid=Non
             net = conv2d(images, 32, 3, scope='conv1_1', stride=stride, activation=relu)
             net = conv2d(net, 64, 3, scope='conv1_2', activation=relu)
         for block in blocks:
-            for i in range(block.units):
-                rates = grid if block is blocks[-1] else (1, 1, 1)
-                with tf.variable_scope(f'{block.scope}/unit_{i + 1}/xception_module'):
-                    net, tap = _unit(net, block, *next(layers), rates, relu, use_bounded_activation)
-            if block.scope in tap_blocks:
-                taps[tap_blocks[block.scope]] = tap
-    return Features(net, taps)
+            rates = grid if block is blocks[-1] else (1, 1, 1)
+            for i, (stride, rate) in enumerate(itertools.islice(layers, block.units), 1):
+                with tf.variable_scope(f'{block.scope}/unit_{i}/xception_module'):
+                    net, seconds[block.scope] = _unit(net, block, stride, rate, rates, relu, use_bounded_activation)
+    return Features(net, {nominal: seconds[block] for block, nominal in tap_blocks.items()})
 
 
 def _unit(inputs, block, stride, rate, grid, relu, bounded):
