@@ -80,8 +80,8 @@ def _check_options(path: str, given: Mapping[str, Any], function: Callable) -> N
 
 def _check_fit(recipe: Recipe, net: Net, backbone: Backbone) -> None:
     """Net, backbone and output strides must go together."""
-    if net.needs_backbone == (backbone.name == 'none'):
-        fitting = [name for name in BACKBONES if name != 'none'] if net.needs_backbone else ['none']
+    if net.needs_backbone == backbone.pixels_only:
+        fitting = [name for name, each in BACKBONES.items() if each.pixels_only != net.needs_backbone]
         raise ValueError(f'model.backbone = {backbone.name!r} does not go with {net.name}; '
                          f'{nearest(backbone.name, fitting)}')
     if lacking := [tap for tap in net.taps if tap not in backbone.taps]:

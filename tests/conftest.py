@@ -9,6 +9,7 @@ import pytest
 
 from tests.paths import ROOT
 
+pytest.register_assert_rewrite('tests.contracts', 'tests.deeplab.backbones.contract', 'tests.deeplab.nets.contract')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 # A net that takes a second to build and milliseconds to run.

@@ -45,6 +45,14 @@ class BatchNorm:
     epsilon: float
 
 
+TESTED = {  # how far tests go with a backbone, from furthest to least
+    'always': 'in seconds: at every commit, and with every net that takes it',
+    'for_its_family': 'in the slow tests, with every net that takes it',
+    'with_deeplab': 'in the slow tests, with the nets that weights were released with',
+    'alone': 'in the slow tests, with hardly a net: more units of another one',
+}
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A backbone by name; `walk(images, output_stride, **options) -> Features` builds it from normalised images."""
@@ -59,6 +67,14 @@ class Backbone:
     taps: tuple[int, ...] = (4, 8, 16)  # nominal strides that `Features.taps` has
     # Its released network goes on with fc6 and fc7, in its scope, which nets build as convolutions on `output`.
     fully_connected: bool = False
+    # Its features are the pixels, at stride 1 whatever the output stride: for nets that are built from the image.
+    pixels_only: bool = False
+    # {output stride: options without which it isn't reached}
+    needs: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    # Why, with the same weights, its features at an output stride aren't every other one of those at half of it; empty:
+    # they are.
+    changes_with_stride: str = ''
+    tested: str = 'with_deeplab'  # one of TESTED
     options: Mapping[str, Any] = field(default_factory=dict)  # that `build` gives to `walk`
 
     def with_options(self, options: Mapping[str, Any]) -> 'Backbone':

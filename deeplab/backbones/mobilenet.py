@@ -1,7 +1,7 @@
 """The walker of the MobileNets: rows of blocks -> slim's graph and names. Each network is a file with its rows."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
@@ -88,8 +88,10 @@ def _squeeze_excite(inputs):
         return inputs * conv2d(gate, depth, 1, scope='Conv_1', activation=quantized_sigmoid)
 
 
-def backbone(name: str, build: Callable[..., Features], network: Network, output_strides: tuple[int, ...]) -> Backbone:
-    """The record of a MobileNet: all of them share pixels and batch-norm constants."""
+def backbone(name: str, build: Callable[..., Features], network: Network, output_strides: tuple[int, ...],
+             **special: Any) -> Backbone:
+    """The record of a MobileNet: all of them share pixels and batch-norm constants; `special` are fields of others."""
     return Backbone(
         name=name, walk=build, scope=network.scope, pixels=UNIT_RANGE, pad_value=MID_GREY,
-        batch_norm=BatchNorm(decay=0.997, epsilon=1e-3), output_strides=output_strides, taps=tuple(network.taps))
+        batch_norm=BatchNorm(decay=0.997, epsilon=1e-3), output_strides=output_strides, taps=tuple(network.taps),
+        **special)

@@ -50,4 +50,4 @@ def mobilenet_v2(images: tf.Tensor, output_stride: int, *, depth_multiplier: flo
     return walk(network, channels, images, output_stride)
 
 
-BACKBONES = (backbone('mobilenet_v2', mobilenet_v2, NETWORK, (1, 2, 4, 8, 16, 32)),)
+BACKBONES = (backbone('mobilenet_v2', mobilenet_v2, NETWORK, (1, 2, 4, 8, 16, 32), tested='always'),)

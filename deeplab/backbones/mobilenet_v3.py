@@ -76,5 +76,9 @@ def mobilenet_v3(network: Network, images: tf.Tensor, output_stride: int, *, dep
 
 
 BACKBONES = tuple(
-    backbone(name, functools.partial(mobilenet_v3, network), network, (1, 2, 4, 8, 16, 32))
-    for name, network in (('mobilenet_v3_large_seg', LARGE), ('mobilenet_v3_small_seg', SMALL)))
+    backbone(name, functools.partial(mobilenet_v3, network), network, (1, 2, 4, 8, 16, 32), changes_with_stride=reason)
+    for name, network, reason in (
+        ('mobilenet_v3_large_seg', LARGE,
+         'squeeze-and-excite averages over all positions, and dense features have others'),
+        ('mobilenet_v3_small_seg', SMALL,
+         'squeeze-and-excite, as in large; and it gains a residual connection where its stride is removed')))

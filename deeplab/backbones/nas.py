@@ -178,9 +178,15 @@ def _classification_head(net, level, stride_left):
     return tf.nn.relu(batch_norm(net, scope='classification_head_bn'))
 
 
-BACKBONES = tuple(
-    Backbone(
+def _backbone(network, **special):
+    return Backbone(
         name=f'nas_{network.scope}', walk=functools.partial(nas, network), scope=network.scope, pixels=UNIT_RANGE,
         pad_value=MID_GREY, batch_norm=BatchNorm(decay=0.9997, epsilon=1e-3), output_strides=tuple(network.levels),
-        taps=tuple(network.taps))
-    for network in (PNASNET, HNASNET))
+        taps=tuple(network.taps), **special)
+
+
+BACKBONES = (
+    _backbone(PNASNET, changes_with_stride='its channels depend on the output stride'),
+    _backbone(HNASNET, changes_with_stride='it ends at stride 8, and a head goes on from there',
+              needs=dict.fromkeys((16, 32), {'nas_use_classification_head': True})),
+)

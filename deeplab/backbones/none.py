@@ -11,5 +11,6 @@ def pixels(images: tf.Tensor, output_stride: int) -> Features:
 
 BACKBONES = (
     Backbone(name='none', walk=pixels, scope='', pixels=UNIT_RANGE, pad_value=MID_GREY,
-             batch_norm=BatchNorm(decay=0.99, epsilon=1e-3), output_strides=(1, 2, 4, 8, 16, 32), taps=(1,)),
+             batch_norm=BatchNorm(decay=0.99, epsilon=1e-3), output_strides=(1, 2, 4, 8, 16, 32), taps=(1,),
+             pixels_only=True, changes_with_stride='they are the pixels', tested='always'),
 )

@@ -188,32 +188,38 @@ V1_BATCH_NORM = BatchNorm(decay=0.95, epsilon=1e-5)
 V2_BATCH_NORM = BatchNorm(decay=0.997, epsilon=1e-5)
 
 
-def _backbone(name, variant, pixels, pad_value, constants):
+def _backbone(name, variant, pixels, pad_value, constants, tested):
     return Backbone(
         name=name, walk=functools.partial(resnet, variant), scope=variant.scope, pixels=pixels, pad_value=pad_value,
-        batch_norm=constants, output_strides=(4, 8, 16, 32))
+        batch_norm=constants, output_strides=(4, 8, 16, 32), tested=tested)
 
 
-def _v1(name, unit, units, pad_value, beta_root):
-    """The plain variant and the beta one, which share their scope."""
-    return (
-        _backbone(name, Variant(name, unit, units, PLAIN_ROOT), MEAN_RGB, pad_value, V1_BATCH_NORM),
-        _backbone(f'{name}_beta', Variant(name, unit, units, beta_root), UNIT_RANGE, MID_GREY, V1_BATCH_NORM))
+def _v1(name, unit, units, pad_value, tested='with_deeplab'):
+    return _backbone(name, Variant(name, unit, units, PLAIN_ROOT), MEAN_RGB, pad_value, V1_BATCH_NORM, tested)
 
 
-def _v2(name, units):
+def _beta(name, unit, units, root, tested='with_deeplab'):
+    """A beta variant has the scope of the plain one."""
+    return _backbone(f'{name}_beta', Variant(name, unit, units, root), UNIT_RANGE, MID_GREY, V1_BATCH_NORM, tested)
+
+
+def _v2(name, units, tested='with_deeplab'):
     """slim's v2 checkpoints were trained with Inception's preprocessing."""
-    return _backbone(name, Variant(name, bottleneck_v2, units, PLAIN_ROOT), UNIT_RANGE, MID_GREY, V2_BATCH_NORM)
+    return _backbone(name, Variant(name, bottleneck_v2, units, PLAIN_ROOT), UNIT_RANGE, MID_GREY, V2_BATCH_NORM, tested)
 
 
 BACKBONES = (
     # The released code subtracts the mean for resnet_v1_18 but pads its inputs with grey.
-    *_v1('resnet_v1_18', lite_bottleneck_v1, (2, 2, 2, 2), MID_GREY, (16, 16, 32)),
-    *_v1('resnet_v1_50', bottleneck_v1, (3, 4, 6, 3), MEAN_RGB.mean, (64, 64, 128)),
-    *_v1('resnet_v1_101', bottleneck_v1, (3, 4, 23, 3), MEAN_RGB.mean, (64, 64, 128)),
-    *_v1('resnet_v1_152', bottleneck_v1, (3, 8, 36, 3), MEAN_RGB.mean, (64, 64, 128)),
-    _v1('resnet_v1_269', bottleneck_v1, (3, 30, 48, 8), MEAN_RGB.mean, (64, 64, 128))[1],  # PSPNet's deepest
-    _v2('resnet_v2_50', (3, 4, 6, 3)),
+    _v1('resnet_v1_18', lite_bottleneck_v1, (2, 2, 2, 2), MID_GREY, tested='always'),
+    _beta('resnet_v1_18', lite_bottleneck_v1, (2, 2, 2, 2), (16, 16, 32)),
+    _v1('resnet_v1_50', bottleneck_v1, (3, 4, 6, 3), MEAN_RGB.mean),
+    _beta('resnet_v1_50', bottleneck_v1, (3, 4, 6, 3), (64, 64, 128), tested='for_its_family'),
+    _v1('resnet_v1_101', bottleneck_v1, (3, 4, 23, 3), MEAN_RGB.mean),
+    _beta('resnet_v1_101', bottleneck_v1, (3, 4, 23, 3), (64, 64, 128)),
+    _v1('resnet_v1_152', bottleneck_v1, (3, 8, 36, 3), MEAN_RGB.mean, tested='alone'),
+    _beta('resnet_v1_152', bottleneck_v1, (3, 8, 36, 3), (64, 64, 128), tested='alone'),
+    _beta('resnet_v1_269', bottleneck_v1, (3, 30, 48, 8), (64, 64, 128), tested='alone'),  # PSPNet's deepest
+    _v2('resnet_v2_50', (3, 4, 6, 3), tested='for_its_family'),
     _v2('resnet_v2_101', (3, 4, 23, 3)),
     _v2('resnet_v2_152', (3, 8, 36, 3)),
 )

@@ -103,15 +103,15 @@ def _grid(scope, multi_grid):
     return multi_grid or (1, 1, 1)
 
 
-def _backbone(name, entry, middle_units, tap_blocks):
+def _backbone(name, entry, middle_units, tap_blocks, **special):
     return Backbone(
         name=name, walk=functools.partial(xception, name, blocks_of(entry, middle_units), tap_blocks), scope=name,
         pixels=UNIT_RANGE, pad_value=MID_GREY, batch_norm=BatchNorm(decay=0.9997, epsilon=1e-3),
-        output_strides=(4, 8, 16, 32))
+        output_strides=(4, 8, 16, 32), **special)
 
 
 BACKBONES = (
-    _backbone('xception_41', SHORT_ENTRY, 8, SHORT_TAPS),
+    _backbone('xception_41', SHORT_ENTRY, 8, SHORT_TAPS, tested='for_its_family'),
     _backbone('xception_65', SHORT_ENTRY, 16, SHORT_TAPS),
     _backbone('xception_71', LONG_ENTRY, 16, LONG_TAPS),
 )

@@ -11,7 +11,10 @@ TABLES = {'backbone': BACKBONES, 'net': NETS}
 
 @pytest.mark.parametrize(('kind', 'name'), [(kind, name) for kind, table in TABLES.items() for name in table])
 def test_every_option_is_explained(kind, name):
-    build = TABLES[kind][name].build
+    check_meanings(TABLES[kind][name].build)
+
+
+def check_meanings(build):
     meanings = options.meanings(build)
     assert list(meanings) == list(options.signature(build)), 'the section Options: of its docstring lists them in order'
     assert not [option for option, meaning in meanings.items() if len(meaning.split()) < 3]

@@ -1,7 +1,4 @@
-"""The contract of every backbone."""
-
-import inspect
-import math
+"""The contract of every backbone, and what single ones promise beside it."""
 
 import numpy as np
 import pytest
@@ -9,69 +6,32 @@ import pytest
 from deeplab.backbones import BACKBONES
 from deeplab.compat import tf
 from deeplab.layers.scope import model_scope
-from tests.deeplab import fill
-
-FAST = ('mobilenet_v2', 'resnet_v1_18')
-STRIDES = (8, 16, 32)
-CHANGES_WITH_STRIDE = {
-    'mobilenet_v3_large_seg': 'squeeze-and-excite averages over all positions, and dense features have others',
-    'mobilenet_v3_small_seg': 'the same, and it gains a residual connection where its stride is removed',
-    'nas_pnasnet': 'its channels depend on the output stride',
-    'nas_hnasnet': 'it has one output stride',
-    'none': 'its features are the pixels, whatever the stride',
-}
-# 2^k + 1 pixels: strided samples and corners coincide whatever the output stride.
-SIZE = 65
+from tests.deeplab.backbones import contract
 
 
 def every_backbone():
-    assert set(FAST) < set(BACKBONES)
-    return [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in BACKBONES]
+    quick = {name for name, backbone in BACKBONES.items() if backbone.tested == 'always'}
+    assert quick and len(BACKBONES) >= 13
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in BACKBONES]
 
 
 @pytest.mark.parametrize('name', every_backbone())
 def test_dense_features_subsampled_are_those_at_a_larger_stride(name):
-    if name in CHANGES_WITH_STRIDE:
-        pytest.skip(CHANGES_WITH_STRIDE[name])
-    with tf.Graph().as_default(), tf.Session() as session, model_scope(training=False):
-        images, features, variables = tf.constant(fill.images(SIZE, SIZE), tf.float32), {}, []
-        for output_stride in STRIDES:
-            with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-                output, taps, *_ = BACKBONES[name].build(images, output_stride)
-            features[output_stride] = {STRIDES[-1]: output, **taps}
-            variables.append([v.op.name for v in tf.global_variables()])
-        assert all(v.startswith(BACKBONES[name].scope + '/') for v in variables[0]) and variables == [variables[0]] * 3
-        fill.fill(session, 'B')
-        found = session.run(features)
-    nominal = found[STRIDES[-1]]
-    assert nominal[STRIDES[-1]].shape[1:3] == (math.ceil(SIZE / STRIDES[-1]),) * 2
-    for output_stride, dense in found.items():
-        for stride, values in dense.items():
-            step = max(stride // output_stride, 1)
-            np.testing.assert_allclose(values[:, ::step, ::step], nominal[stride], rtol=0,
-                                       atol=1e-5 * np.abs(nominal[stride]).max(), err_msg=f'{output_stride} {stride}')
+    if BACKBONES[name].changes_with_stride:
+        pytest.skip(BACKBONES[name].changes_with_stride)
+    contract.check_dense_features(BACKBONES[name])
 
 
 @pytest.mark.parametrize('name', every_backbone())
-def test_taps_are_named_by_their_nominal_stride(name):
-    with tf.Graph().as_default(), model_scope(training=False):
-        output_stride = 8 if name == 'nas_hnasnet' else STRIDES[-1]
-        taps = BACKBONES[name].build(tf.zeros([1, SIZE, SIZE, 3]), output_stride).taps
-        assert set(taps) == set(BACKBONES[name].taps)
-        for stride, tap in taps.items():
-            assert tap.shape.as_list()[1:3] == [math.ceil(SIZE / stride)] * 2
+def test_features_and_taps_have_the_sizes_of_their_strides(name):
+    contract.check_sizes(BACKBONES[name])
 
 
-def test_every_record_is_complete_and_refuses_what_it_cannot_do():
-    assert len(BACKBONES) >= 13
-    for name, backbone in BACKBONES.items():
-        assert backbone.name == name and 16 in backbone.output_strides
-        with tf.Graph().as_default(), pytest.raises(ValueError, match=f'output stride of {name} = 12 is unknown'):
-            backbone.build(tf.zeros([1, 9, 9, 3]), 12)
-        parameters = list(inspect.signature(backbone.build).parameters.values())
-        assert [p.name for p in parameters[:2]] == ['images', 'output_stride']
-        assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in parameters[2:])
-        assert backbone.build.__name__ == name
+@pytest.mark.parametrize('name', BACKBONES)
+def test_every_record_is_complete_and_refuses_what_it_cannot_do(name):
+    assert BACKBONES[name].name == name
+    contract.check_record(BACKBONES[name])
+    contract.check_refusal(BACKBONES[name])
 
 
 def test_pixels_are_normalised_in_the_graph():

@@ -1,6 +1,7 @@
 """The contract of every net with every backbone, and the options of the DeepLabs."""
 
 import inspect
+import itertools
 import math
 
 import numpy as np
@@ -8,80 +9,39 @@ import pytest
 
 from deeplab.backbones import BACKBONES
 from deeplab.compat import tf
-from deeplab.layers.scope import model_scope
 from deeplab.nets import NETS
 from deeplab.nets.parts.dense_prediction_cell import CELLS, load_cell
 from tests.deeplab import fill
+from tests.deeplab.nets.contract import (
+    NUM_CLASSES,
+    build,
+    check_inference_graph,
+    check_training,
+    fits,
+    goes_with,
+    last_net,
+)
 
-NUM_CLASSES = 7
-FAST = {('deeplabv3', 'resnet_v1_18'), ('deeplabv3plus', 'mobilenet_v2'), ('enet', 'none')}
-
-
-def fits(net, backbone):
-    return (net.needs_backbone == (backbone.name != 'none') and set(net.taps) <= set(backbone.taps)
-            and set(net.backbone_options) <= set(inspect.signature(backbone.build).parameters))
-
-
-# One backbone of a family for nets that take any; the DeepLabs, whose weights are released, meet all.
-REPRESENTATIVE = ('mobilenet_v2', 'resnet_v1_50_beta', 'resnet_v2_50', 'xception_41', 'none')
-DEEPER = ('resnet_v1_152', 'resnet_v1_152_beta', 'resnet_v1_269_beta')  # more units of the same
+QUICK = ('deeplabv3', 'deeplabv3plus', 'enet')
 
 
 def pairs():
-    every = [(net, backbone) for net in NETS for backbone, record in BACKBONES.items() if fits(NETS[net], record)
-             and (net in ('deeplabv3', 'deeplabv3plus') and backbone not in DEEPER or backbone in REPRESENTATIVE)]
-    assert set(every) > FAST and {net for net, _ in every} == set(NETS)
-    return [pytest.param(*pair, marks=() if pair in FAST else pytest.mark.slow) for pair in every]
-
-
-def build(net, backbone, images, training=False, batch_norm='train', output_stride=16, **options):
-    strides = [set(part.output_strides) for part in (NETS[net], BACKBONES[backbone]) if part.output_strides]
-    # HNASNet lists others, for its classification head.
-    allowed = {8} if backbone == 'nas_hnasnet' else set.intersection(*strides)
-    output_stride = output_stride if output_stride in allowed else min(allowed)
-    with model_scope(training, batch_norm):
-        return NETS[net](images, NUM_CLASSES, BACKBONES[backbone], training=training, output_stride=output_stride,
-                         **options)
-
-
-def cross_entropy(logits):
-    labels = np.random.RandomState(0).randint(0, NUM_CLASSES, logits.shape.as_list()[:3])
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+    every = [pair for pair in itertools.product(NETS, BACKBONES) if goes_with(*pair)]
+    quick = [(net, backbone) for net, backbone in every if net in QUICK and BACKBONES[backbone].tested == 'always']
+    assert {net for net, _ in quick} == set(QUICK) and {net for net, _ in every} == set(NETS)
+    return [pytest.param(*pair, marks=() if pair in quick else pytest.mark.slow) for pair in every]
 
 
 @pytest.mark.parametrize(('net', 'backbone'), pairs())
 def test_training_starts_at_ln_classes_and_reaches_every_variable(net, backbone):
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.set_random_seed(3)
-        images = tf.constant(fill.images(65, 65, batch=2), tf.float32)
-        outputs = build(net, backbone, images, training=True)
-        heads = [outputs.logits, *(logits for logits, _ in outputs.aux.values())]
-        for logits in heads:
-            assert logits.dtype == tf.float32 and logits.shape.as_list()[-1] == NUM_CLASSES
-        loss = tf.add_n([cross_entropy(logits) for logits in heads])
-        # Over all labels, not over a drawn few: what remains beside ln(classes) is half the logits' variance.
-        expected_loss = [-tf.reduce_mean(tf.nn.log_softmax(logits)) for logits in heads]
-        variables = tf.trainable_variables()
-        gradients = tf.gradients(loss, variables)
-        assert [v.op.name for v, g in zip(variables, gradients, strict=True) if g is None] == []
-        normalised = [v for v in variables if v.op.name.endswith('/gamma')]
-        assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == 2 * len(normalised)
-        session.run(tf.global_variables_initializer())
-        found, values = session.run([expected_loss, gradients])
-    assert found == pytest.approx([math.log(NUM_CLASSES)] * len(heads), rel=0.01)
-    dead = [v.op.name for v, g in zip(variables, values, strict=True) if not np.isfinite(g).all() or not np.any(g)]
-    assert dead == []
+    check_training(net, backbone)
 
 
 @pytest.mark.parametrize('backbone', [
-    pytest.param(name, marks=() if name == 'mobilenet_v2' else pytest.mark.slow) for name in BACKBONES])
+    pytest.param(name, marks=() if record.tested == 'always' else pytest.mark.slow)
+    for name, record in BACKBONES.items()])
 def test_an_inference_graph_has_no_updates(backbone):
-    net = next(name for name in reversed(NETS) if fits(NETS[name], BACKBONES[backbone]))
-    with tf.Graph().as_default():
-        build(net, backbone, tf.placeholder(tf.float32, [1, None, None, 3]))
-        assert tf.get_collection(tf.GraphKeys.UPDATE_OPS) == []
-        assert all(not v.trainable for v in tf.global_variables() if 'moving_' in v.op.name)
-        assert set(tf.global_variables()) == set(tf.get_collection(tf.GraphKeys.MODEL_VARIABLES))
+    check_inference_graph(last_net(backbone), backbone)
 
 
 @pytest.mark.parametrize('net', NETS)
