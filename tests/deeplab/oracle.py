@@ -12,6 +12,7 @@ import numpy as np
 from deeplab.backbones import BACKBONES
 from deeplab.layers.scope import model_scope
 from deeplab.nets import NETS
+from deeplab.options import signature
 from tests.paths import ROOT
 
 ORACLE = ROOT / 'tests' / 'oracle'
@@ -20,14 +21,6 @@ DECODER_OPTIONS = ('decoder_output_stride', 'decoder_filters', 'decoder_use_sepa
 HEAD_OPTIONS = ('add_image_level_feature', 'image_pooling_crop_size', 'image_pooling_stride', 'aspp_with_batch_norm',
                 'aspp_with_separable_conv', 'aspp_with_concat_projection', 'aspp_with_squeeze_and_excitation',
                 'aspp_convs_filters', 'image_se_uses_qsigmoid', 'logits_kernel_size', 'use_bounded_activation')
-BACKBONE_OPTIONS = {
-    'mobilenet_v2': ('depth_multiplier', 'divisible_by'),
-    'mobilenet_v3': ('depth_multiplier',),
-    'mobilenet_edgetpu': ('depth_multiplier',),
-    'resnet': ('multi_grid',),
-    'nas': ('nas_stem_output_num_conv_filters', 'nas_use_classification_head', 'nas_remove_os32_stride'),
-    'xception': ('multi_grid', 'use_bounded_activation'),
-}
 
 
 class Case(NamedTuple):
@@ -51,8 +44,7 @@ def backbone_options(manifest) -> dict:
     """The official options that its backbone takes."""
     options = manifest['model_options']
     options = {**options, **options['nas_architecture_options']}
-    family = [names for prefix, names in BACKBONE_OPTIONS.items() if options['model_variant'].startswith(prefix)]
-    return {name: options[name] for names in family for name in names}
+    return {name: options[name] for name in signature(BACKBONES[options['model_variant']].build) if name in options}
 
 
 def with_defaults(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
