@@ -3,11 +3,13 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from console.choices import choose
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm
+
+Rgb: TypeAlias = tuple[float, float, float]
 
 
 class Features(NamedTuple):
@@ -23,7 +25,7 @@ class Features(NamedTuple):
 class Pixels:
     """Normalisation of 0..255 RGB: `(image - mean) * scale`, per channel."""
 
-    mean: tuple[float, float, float]
+    mean: Rgb
     scale: float
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
@@ -61,7 +63,7 @@ class Backbone:
     walk: Callable[..., Features]
     scope: str  # of its variables in released checkpoints
     pixels: Pixels
-    pad_value: tuple[float, float, float]  # what the input pipeline pads with, 0..255
+    pad_value: Rgb  # what the input pipeline pads with, 0..255
     batch_norm: BatchNorm
     output_strides: tuple[int, ...]
     taps: tuple[int, ...] = (4, 8, 16)  # nominal strides that `Features.taps` has

@@ -68,13 +68,13 @@ def densenet(images: tf.Tensor, output_stride: int, *, blocks: Sequence[int] = (
     return Features(net, {ROOT_STRIDE << i: each for i, each in enumerate(outputs[:-1])}, outputs)
 
 
-def _root_7x7(images, growth):
+def _root_7x7(images: tf.Tensor, growth: int) -> tf.Tensor:
     net = conv2d(images, 2 * growth, 7, scope='conv1', stride=2, padding='FIXED', normalizer=batch_norm,
                  activation=tf.nn.relu)
     return tf.nn.max_pool2d(net, 3, 2, 'SAME')
 
 
-def _root_3x3(images, _):
+def _root_3x3(images: tf.Tensor, _: int) -> tf.Tensor:
     """As in deep ResNet stems; dongzhuoyao's has neither batch norm nor ReLU between the three, nor behind its 7x7."""
     net = images
     for i, (filters, stride) in enumerate(zip(STEM, (2, 1, 1), strict=True), 1):
@@ -83,25 +83,26 @@ def _root_3x3(images, _):
     return tf.nn.max_pool2d(net, 2, 2, 'SAME')
 
 
-def _block(net, count, growth, rate, squeeze_ratio):
+def _block(net: tf.Tensor, count: int, growth: int, rate: int, squeeze_ratio: int) -> tf.Tensor:
     for i in range(count):
         with tf.variable_scope(f'layer{i + 1}'):
             net = tf.concat([net, recomputed(_layer, net, growth, rate, squeeze_ratio)], 3)
     return net
 
 
-def _layer(inputs, growth, rate, squeeze_ratio):
+def _layer(inputs: tf.Tensor, growth: int, rate: int, squeeze_ratio: int) -> tf.Tensor:
     """The `growth` maps that a layer adds."""
     net = conv2d(_activated(inputs, 'preact1'), BOTTLENECK * growth, 1, scope='conv1')
     net = conv2d(_activated(net, 'preact2'), growth, 3, scope='conv2', rate=rate)
     return squeeze_excite(net, squeeze_ratio, scope='squeeze_excite') if squeeze_ratio else net
 
 
-def _activated(inputs, scope):
+def _activated(inputs: tf.Tensor, scope: str) -> tf.Tensor:
     return tf.nn.relu(batch_norm(inputs, scope=scope))
 
 
-def _pooled_transition(inputs, filters, stride, rate, later_pooling, squeeze_ratio):
+def _pooled_transition(inputs: tf.Tensor, filters: int, stride: int, rate: int, later_pooling: bool,
+                       squeeze_ratio: int) -> tf.Tensor:
     net = conv2d(_activated(inputs, 'preact'), filters, 1, scope='conv')
     if stride > 1:
         net = tf.nn.avg_pool2d(net, 2, stride, 'SAME')
@@ -112,7 +113,7 @@ def _pooled_transition(inputs, filters, stride, rate, later_pooling, squeeze_rat
     return squeeze_excite(net, squeeze_ratio, scope='squeeze_excite') if squeeze_ratio else net
 
 
-def _average_of_pairs(inputs, rate, axis):
+def _average_of_pairs(inputs: tf.Tensor, rate: int, axis: int) -> tf.Tensor:
     """2-wide average pooling with stride 1, dilated; at the far edge, as in TensorFlow, of what is inside alone."""
     if axis == 1:
         shifted = tf.concat([inputs[:, rate:], inputs[:, -rate:]], 1)
@@ -122,7 +123,8 @@ def _average_of_pairs(inputs, rate, axis):
     return (inputs + shifted) / 2
 
 
-def _residual_transition(inputs, filters, stride, rate, _, squeeze_ratio):
+def _residual_transition(inputs: tf.Tensor, filters: int, stride: int, rate: int, _: bool,
+                         squeeze_ratio: int) -> tf.Tensor:
     """dongzhuoyao's: a bottleneck whose 3x3 convolution has the stride, gated, and added to a strided projection."""
     inner = filters // RESIDUAL_REDUCTION
     net = conv2d(_activated(inputs, 'preact1'), inner, 1, scope='conv1')

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
 from deeplab.layers.context import quantized_sigmoid
-from deeplab.layers.conv import biases, conv2d, depthwise_conv2d
+from deeplab.layers.conv import Layer, biases, conv2d, depthwise_conv2d
 from deeplab.strides import plan
 
 
@@ -17,7 +17,7 @@ class Block(NamedTuple):
     filters: int
     stride: int
     kernel: int = 3
-    activation: Callable = tf.nn.relu
+    activation: Layer = tf.nn.relu
     squeeze: bool = False  # squeeze-and-excite after the depthwise convolution
     fused: bool = False  # one dense convolution for expansion and depthwise, none where expansion is 1
     residual: bool = True
@@ -27,9 +27,9 @@ class Network(NamedTuple):
     """A MobileNet as its paper's table: 3x3 stem at stride 2, blocks, and perhaps a last 1x1 convolution."""
 
     scope: str
-    stem: tuple[int, Callable]  # filters, activation
+    stem: tuple[int, Layer]  # filters, activation
     blocks: tuple[Block, ...]
-    last: tuple[int, Callable] | None
+    last: tuple[int, Layer] | None
     taps: Mapping[int, int]  # nominal stride -> index of the block whose depthwise output it is
 
 
@@ -58,7 +58,8 @@ def walk(network: Network, channels: Callable[[int], int], images: tf.Tensor, ou
     return Features(net, {nominal: depthwise[i] for nominal, i in network.taps.items() if i < len(depthwise)})
 
 
-def _inverted_residual(inputs, block, filters, stride, rate):
+def _inverted_residual(inputs: tf.Tensor, block: Block, filters: int, stride: int, rate: int,
+                       ) -> tuple[tf.Tensor, tf.Tensor]:
     """(block output, output of its depthwise convolution)."""
     depth = inputs.shape.as_list()[-1]
     net = inputs
@@ -79,7 +80,7 @@ def _inverted_residual(inputs, block, filters, stride, rate):
     return net, depthwise
 
 
-def _squeeze_excite(inputs):
+def _squeeze_excite(inputs: tf.Tensor) -> tf.Tensor:
     """Gate from the mean over the image, through a quarter of the channels."""
     depth = inputs.shape.as_list()[-1]
     with tf.variable_scope('squeeze_excite'), slim.arg_scope([conv2d], normalizer=biases):

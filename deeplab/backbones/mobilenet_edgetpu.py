@@ -1,16 +1,18 @@
 """MobileNet-EdgeTPU (Xiong et al., 2020, MobileDets; slim's mobilenet_v3.V3_EDGETPU) with its last 1x1 convolution."""
 
+from typing import Any
+
 from deeplab.backbones.backbone import Features
 from deeplab.backbones.mobilenet import Block, Network, backbone, make_divisible, walk
 from deeplab.compat import tf
 
 
-def _row(expansion, filters, stride, **options):
+def _row(expansion: float, filters: int, stride: int, **options: Any) -> list[Block]:
     """Four blocks: one of twice the expansion, and three."""
     return [Block(2 * expansion, filters, stride, **options), *[Block(expansion, filters, 1, **options)] * 3]
 
 
-def _unlinked(row):
+def _unlinked(row: list[Block]) -> list[Block]:
     return [row[0]._replace(residual=False), *row[1:]]
 
 
@@ -37,7 +39,7 @@ def mobilenet_edgetpu(images: tf.Tensor, output_stride: int, *, depth_multiplier
     Options:
       depth_multiplier: factor of every layer's channels, which are rounded to multiples of 8
     """
-    def channels(filters):
+    def channels(filters: int) -> int:
         return make_divisible(filters * depth_multiplier, 8, 8)
 
     return walk(NETWORK, channels, images, output_stride)

@@ -5,7 +5,7 @@ from deeplab.backbones.mobilenet import Block, Network, backbone, make_divisible
 from deeplab.compat import tf
 
 
-def _row(expansion, filters, count, stride):
+def _row(expansion: float, filters: int, count: int, stride: int) -> list[Block]:
     blocks = [Block(expansion, filters, stride, activation=tf.nn.relu6)]
     return blocks + [Block(expansion, filters, 1, activation=tf.nn.relu6)] * (count - 1)
 
@@ -44,7 +44,7 @@ def mobilenet_v2(images: tf.Tensor, output_stride: int, *, depth_multiplier: flo
     network = NETWORK._replace(blocks=NETWORK.blocks[:blocks])
     minimum = 8 if depth_multiplier == 1.0 else 1
 
-    def channels(filters):
+    def channels(filters: int) -> int:
         return make_divisible(filters * depth_multiplier, divisible_by or minimum, minimum)
 
     return walk(network, channels, images, output_stride)

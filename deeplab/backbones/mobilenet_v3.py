@@ -1,6 +1,7 @@
 """MobileNetV3 large and small for segmentation (Howard et al., 2019): the last blocks and the last layer halved."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ def hard_swish(inputs: tf.Tensor) -> tf.Tensor:
     return inputs * tf.nn.relu6(inputs + 3.0) * np.float32(1 / 6)
 
 
-SWISH = {'activation': hard_swish}
-SQUEEZE = {'squeeze': True}
+SWISH: dict[str, Any] = {'activation': hard_swish}
+SQUEEZE: dict[str, Any] = {'squeeze': True}
 
 LARGE = Network(
     scope=SCOPE,
@@ -69,7 +70,7 @@ def mobilenet_v3(network: Network, images: tf.Tensor, output_stride: int, *, dep
     Options:
       depth_multiplier: factor of every layer's channels, which are rounded to multiples of 8
     """
-    def channels(filters):
+    def channels(filters: int) -> int:
         return make_divisible(filters * depth_multiplier, 8, 8)
 
     return walk(network, channels, images, output_stride)

@@ -5,8 +5,8 @@ A cell combines pairs of earlier states; the network is a sequence of cells at l
 
 import functools
 import itertools
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
@@ -99,7 +99,7 @@ def nas(network: Network, images: tf.Tensor, output_stride: int, *, nas_stem_out
     return Features(net, {stride: outputs[2 + cell] for stride, cell in network.taps.items()})
 
 
-def _stem(images):
+def _stem(images: tf.Tensor) -> list[tf.Tensor]:
     """Outputs at strides 2 and 4."""
     net = conv2d(images, 64, 3, scope='conv0', stride=2)
     net = tf.nn.relu(batch_norm(net, scope='conv0_bn'))
@@ -109,7 +109,7 @@ def _stem(images):
     return [first, batch_norm(net, scope='conv2_bn')]
 
 
-def _cell(cell, net, before, filters, stride):
+def _cell(cell: Sequence[tuple[Op, Op]], net: tf.Tensor, before: tf.Tensor, filters: int, stride: int) -> tf.Tensor:
     before = resize_bilinear(before, spatial_size(net))
     if before.shape.as_list()[-1] != filters:
         before = batch_norm(conv2d(tf.nn.relu(before), filters, 1, scope='prev_1x1'), scope='prev_bn')
@@ -127,7 +127,7 @@ def _cell(cell, net, before, filters, stride):
     return tf.concat(states[2:], 3)
 
 
-def _separable(net, kernel, filters, stride):
+def _separable(net: tf.Tensor, kernel: int, filters: int, stride: int) -> tf.Tensor:
     """Two separable convolutions; each has both kernels in one scope and batch norm only behind it."""
     for i, stride_i in enumerate((stride, 1), 1):
         scope = f'separable_{kernel}x{kernel}_{i}'
@@ -137,7 +137,7 @@ def _separable(net, kernel, filters, stride):
     return net
 
 
-def _atrous(net, kernel, filters, stride):
+def _atrous(net: tf.Tensor, kernel: int, filters: int, stride: int) -> tf.Tensor:
     """Rate 2, or half the size at rate 1."""
     net = tf.nn.relu(net)
     if stride == 2:
@@ -146,17 +146,17 @@ def _atrous(net, kernel, filters, stride):
     return batch_norm(net, scope=f'bn_atr_{kernel}x{kernel}')
 
 
-def _max_pool(net, kernel, filters, stride):
+def _max_pool(net: tf.Tensor, kernel: int, filters: int, stride: int) -> tf.Tensor:
     return _project(tf.nn.max_pool2d(net, kernel, stride, 'SAME'), filters)
 
 
-def _none(net, kernel, filters, stride):
+def _none(net: tf.Tensor, kernel: int, filters: int, stride: int) -> tf.Tensor:
     if stride == 1 and net.shape.as_list()[-1] == filters:
         return net
     return batch_norm(conv2d(tf.nn.relu(net), filters, 1, scope='1x1', stride=stride), scope='bn_1')
 
 
-def _project(net, filters):
+def _project(net: tf.Tensor, filters: int) -> tf.Tensor:
     if net.shape.as_list()[-1] == filters:
         return net
     return batch_norm(conv2d(net, filters, 1, scope='1x1'), scope='bn_1')
@@ -165,7 +165,7 @@ def _project(net, filters):
 OPERATIONS = {'separable': _separable, 'atrous': _atrous, 'max_pool': _max_pool, 'none': _none}
 
 
-def _classification_head(net, level, stride_left):
+def _classification_head(net: tf.Tensor, level: int, stride_left: int) -> tf.Tensor:
     """3x3 convolutions as to stride 32, dilated once `stride_left` is used up, and a 1x1 one to 2048 channels."""
     rate = 1
     for target in [4 << i for i in range(level + 1, COARSEST_LEVEL + 1)]:
@@ -178,7 +178,7 @@ def _classification_head(net, level, stride_left):
     return tf.nn.relu(batch_norm(net, scope='classification_head_bn'))
 
 
-def _backbone(network, **special):
+def _backbone(network: Network, **special: Any) -> Backbone:
     return Backbone(
         name=f'nas_{network.scope}', walk=functools.partial(nas, network), scope=network.scope, pixels=UNIT_RANGE,
         pad_value=MID_GREY, batch_norm=BatchNorm(decay=0.9997, epsilon=1e-3), output_strides=tuple(network.levels),
@@ -188,5 +188,5 @@ def _backbone(network, **special):
 BACKBONES = (
     _backbone(PNASNET, changes_with_stride='its channels depend on the output stride'),
     _backbone(HNASNET, changes_with_stride='it ends at stride 8, and a head goes on from there',
-              needs=dict.fromkeys((16, 32), {'nas_use_classification_head': True})),
+              needs={stride: {'nas_use_classification_head': True} for stride in (16, 32)}),
 )

@@ -6,22 +6,25 @@ As in slim, the *last* unit of a block carries its stride. Beta variants have th
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
+from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features, Pixels, Rgb
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import batch_norm, biases, conv2d
+from deeplab.layers.conv import Layer, batch_norm, biases, conv2d
 from deeplab.layers.recompute import recomputed
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.strides import plan
+
+Unit: TypeAlias = Callable[..., tuple[tf.Tensor, tf.Tensor]]  # inputs, width, stride, rate -> output, what a tap sees
+Units: TypeAlias = tuple[int, int, int, int]
 
 
 class Variant(NamedTuple):
     """A ResNet by its row of the paper's table 1."""
 
     scope: str
-    unit: Callable
-    units: tuple[int, ...]  # of blocks 1 to 4
+    unit: Unit
+    units: Units  # of blocks 1 to 4
     root: tuple[int, ...]  # filters: of one 7x7 convolution, or of three 3x3 ones
 
     @property
@@ -64,7 +67,7 @@ def bottleneck_v2(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tupl
         return shortcut + conv2d(net, depth, 1, scope='conv3', normalizer=biases, activation=None), reduced
 
 
-def _shortcut(identity, projected, depth, stride, normalizer):
+def _shortcut(identity: tf.Tensor, projected: tf.Tensor, depth: int, stride: int, normalizer: Layer) -> tf.Tensor:
     if identity.shape.as_list()[-1] == depth:
         return identity if stride == 1 else identity[:, ::stride, ::stride]
     return conv2d(projected, depth, 1, scope='shortcut', stride=stride, normalizer=normalizer, activation=None)
@@ -88,10 +91,10 @@ def resnet(variant: Variant, images: tf.Tensor, output_stride: int, *, multi_gri
     Raises:
       ValueError: multi_grid has another length than block 4.
     """
-    def width(filters):
+    def width(filters: int) -> int:
         return int(filters * width_multiplier)
 
-    first, second, third, fourth, *more = _layers(variant, output_stride, multi_grid, cascaded_blocks, halve_after)
+    first, second, third, fourth, *more = _places(variant, output_stride, multi_grid, cascaded_blocks, halve_after)
     with slim.arg_scope([conv2d], initializer=slim.variance_scaling_initializer(factor=2.0)):
         with tf.variable_scope(variant.scope):
             net = _root(images, [width(filters) for filters in variant.root], variant.preactivated)
@@ -102,8 +105,8 @@ def resnet(variant: Variant, images: tf.Tensor, output_stride: int, *, multi_gri
         blocks = [block1, block2, block3, block4]
         if more:
             with tf.variable_scope('cascade'):
-                for i, layers in enumerate(more, 5):
-                    blocks.append(_block(f'block{i}', blocks[-1].output, variant, width(512), layers))
+                for i, places in enumerate(more, 5):
+                    blocks.append(_block(f'block{i}', blocks[-1].output, variant, width(512), places))
         net = blocks[-1].output
         if variant.preactivated:
             with tf.variable_scope(variant.scope):
@@ -112,7 +115,7 @@ def resnet(variant: Variant, images: tf.Tensor, output_stride: int, *, multi_gri
     return Features(net, {4: block1.tap, 8: block2.tap, 16: block3.tap}, [block.finest for block in blocks], fork)
 
 
-class Layer(NamedTuple):
+class Place(NamedTuple):
     """How a unit is built where it stands."""
 
     stride: int
@@ -120,14 +123,15 @@ class Layer(NamedTuple):
     halved: bool  # whether the units behind it see its output at half the size
 
 
-def _layers(variant, output_stride, multi_grid, cascaded_blocks, halve_after) -> list[list[Layer]]:
+def _places(variant: Variant, output_stride: int, multi_grid: Sequence[int] | None, cascaded_blocks: int,
+            halve_after: tuple[int, int] | None) -> list[list[Place]]:
     """Of each block its units. The last one has the block's stride; the last block has none."""
     counts = [*variant.units, *[variant.units[-1]] * cascaded_blocks]
     strides = [s for i, n in enumerate(counts, 1) for s in [1] * (n - 1) + [2 if i < len(counts) else 1]]
     planned = iter(plan([ROOT_STRIDE, *strides], output_stride)[1:])
     grid = _grid(variant, multi_grid)
     fork = None if halve_after is None else tuple(halve_after)
-    return [[Layer(stride, rate * (grid[unit - 1] if block >= 4 else 1), (block, unit) == fork)
+    return [[Place(stride, rate * (grid[unit - 1] if block >= 4 else 1), (block, unit) == fork)
              for unit, (stride, rate) in enumerate(itertools.islice(planned, count), 1)]
             for block, count in enumerate(counts, 1)]
 
@@ -141,31 +145,31 @@ class Block(NamedTuple):
     fork: tf.Tensor | None  # the output that was halved, where one of its units' was
 
 
-def _block(scope: str, net: tf.Tensor, variant: Variant, width: int, layers: Sequence[Layer]) -> Block:
+def _block(scope: str, net: tf.Tensor, variant: Variant, width: int, places: Sequence[Place]) -> Block:
     # The finest features of the block before its stride: in v2 the last unit's first convolution has them.
-    tapped = len(layers) - (1 if variant.preactivated else 2)
+    tapped = len(places) - (1 if variant.preactivated else 2)
     fork = None
     with tf.variable_scope(scope):
-        for i, layer in enumerate(layers):
+        for i, place in enumerate(places):
             with tf.variable_scope(f'unit_{i + 1}'):
-                net, *end = recomputed(_unit, net, variant.unit, i == tapped, width, layer.stride, layer.rate)
+                net, *end = recomputed(_unit, net, variant.unit, i == tapped, width, place.stride, place.rate)
             if i == tapped:
                 tap, = end
-            if layer.stride == 1:
+            if place.stride == 1:
                 finest = net
-            if layer.halved:
+            if place.halved:
                 fork = net
                 net = resize_bilinear(net, scaled_size(spatial_size(net), 0.5))
     return Block(net, finest, tap, fork)
 
 
-def _unit(inputs, unit, tapped, *arguments):
+def _unit(inputs: tf.Tensor, unit: Unit, tapped: bool, *arguments: int) -> tuple[tf.Tensor, ...]:
     """The outputs of a unit that somebody uses."""
     net, end = unit(inputs, *arguments)
     return (net, end) if tapped else (net,)
 
 
-def _root(images, filters, preactivated):
+def _root(images: tf.Tensor, filters: Sequence[int], preactivated: bool) -> tf.Tensor:
     if len(filters) == 1:
         bare = {'normalizer': biases, 'activation': None} if preactivated else {}
         net = conv2d(images, filters[0], 7, scope='conv1', stride=2, padding='FIXED', **bare)
@@ -176,7 +180,7 @@ def _root(images, filters, preactivated):
     return tf.nn.max_pool2d(net, 3, 2, 'SAME')
 
 
-def _grid(variant, multi_grid):
+def _grid(variant: Variant, multi_grid: Sequence[int] | None) -> Sequence[int]:
     units = variant.units[-1]
     if multi_grid is not None and len(multi_grid) != units:
         raise ValueError(f'multi_grid is {list(multi_grid)}; block 4 of {variant.scope} has {units} units')
@@ -188,22 +192,23 @@ V1_BATCH_NORM = BatchNorm(decay=0.95, epsilon=1e-5)
 V2_BATCH_NORM = BatchNorm(decay=0.997, epsilon=1e-5)
 
 
-def _backbone(name, variant, pixels, pad_value, constants, tested):
+def _backbone(name: str, variant: Variant, pixels: Pixels, pad_value: Rgb, constants: BatchNorm, tested: str,
+              ) -> Backbone:
     return Backbone(
         name=name, walk=functools.partial(resnet, variant), scope=variant.scope, pixels=pixels, pad_value=pad_value,
         batch_norm=constants, output_strides=(4, 8, 16, 32), tested=tested)
 
 
-def _v1(name, unit, units, pad_value, tested='with_deeplab'):
+def _v1(name: str, unit: Unit, units: Units, pad_value: Rgb, tested: str = 'with_deeplab') -> Backbone:
     return _backbone(name, Variant(name, unit, units, PLAIN_ROOT), MEAN_RGB, pad_value, V1_BATCH_NORM, tested)
 
 
-def _beta(name, unit, units, root, tested='with_deeplab'):
+def _beta(name: str, unit: Unit, units: Units, root: tuple[int, ...], tested: str = 'with_deeplab') -> Backbone:
     """A beta variant has the scope of the plain one."""
     return _backbone(f'{name}_beta', Variant(name, unit, units, root), UNIT_RANGE, MID_GREY, V1_BATCH_NORM, tested)
 
 
-def _v2(name, units, tested='with_deeplab'):
+def _v2(name: str, units: Units, tested: str = 'with_deeplab') -> Backbone:
     """slim's v2 checkpoints were trained with Inception's preprocessing."""
     return _backbone(name, Variant(name, bottleneck_v2, units, PLAIN_ROOT), UNIT_RANGE, MID_GREY, V2_BATCH_NORM, tested)
 

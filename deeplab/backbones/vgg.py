@@ -46,7 +46,7 @@ def vgg_16(images: tf.Tensor, output_stride: int, *, depth_multiplier: float = 1
     return Features(net, taps)
 
 
-def _max_pool(net, size, stride, rate):
+def _max_pool(net: tf.Tensor, size: int, stride: int, rate: int) -> tf.Tensor:
     """Of values that aren't negative, so that padding with 0 changes no maximum. Any side n becomes ceil(n / stride).
 
     The two rows that a 2x2 window sees lie `rate` apart, so that dense features contain those of the nominal stride.

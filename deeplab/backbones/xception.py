@@ -3,11 +3,11 @@
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import conv2d, depthwise_conv2d, separable_conv2d
+from deeplab.layers.conv import Layer, conv2d, depthwise_conv2d, separable_conv2d
 from deeplab.strides import plan
 
 
@@ -73,7 +73,8 @@ def xception(scope: str, blocks: Sequence[Block], tap_blocks: Mapping[str, int],
     return Features(net, {nominal: seconds[block] for block, nominal in tap_blocks.items()})
 
 
-def _unit(inputs, block, stride, rate, grid, relu, bounded):
+def _unit(inputs: tf.Tensor, block: Block, stride: int, rate: int, grid: Sequence[int], relu: Layer, bounded: bool,
+          ) -> tuple[tf.Tensor, tf.Tensor]:
     """(output, second separable convolution)."""
     limit = _clip if bounded else tf.identity
     inside = relu if block.relu_inside else limit
@@ -93,17 +94,18 @@ def _unit(inputs, block, stride, rate, grid, relu, bounded):
     return net, convolutions[1]
 
 
-def _clip(inputs):
+def _clip(inputs: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(inputs, -6.0, 6.0)
 
 
-def _grid(scope, multi_grid):
+def _grid(scope: str, multi_grid: Sequence[int] | None) -> Sequence[int]:
     if multi_grid is not None and len(multi_grid) != 3:
         raise ValueError(f'multi_grid is {list(multi_grid)}; the last block of {scope} has 3 convolutions')
     return multi_grid or (1, 1, 1)
 
 
-def _backbone(name, entry, middle_units, tap_blocks, **special):
+def _backbone(name: str, entry: Sequence[tuple[int, int]], middle_units: int, tap_blocks: Mapping[str, int],
+              **special: Any) -> Backbone:
     return Backbone(
         name=name, walk=functools.partial(xception, name, blocks_of(entry, middle_units), tap_blocks), scope=name,
         pixels=UNIT_RANGE, pad_value=MID_GREY, batch_norm=BatchNorm(decay=0.9997, epsilon=1e-3),
