@@ -78,7 +78,8 @@ def measure(dataset: Dataset, raw_dir: Path, split: str, workers: int, repeats: 
         'peak_megabytes_of_parent': memory.peak_bytes() / 2**20,
         'cores': os.cpu_count(), 'load': os.getloadavg(), 'python': platform.python_version(),
         'pillow': PIL.__version__,
-        'command': ' '.join(['python -m benchmarks.convert', *sys.argv[1:]]),
+        'command': f'python -m benchmarks.convert --dataset {dataset.name} --split {split} --workers {workers} '
+                   '--raw_dir RAW_DIR --output OUTPUT',
     }
 
 

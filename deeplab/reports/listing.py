@@ -37,6 +37,7 @@ def show(word: str = '') -> str:
         return '\n\n'.join([*map(_table, KINDS), 'one of them with its options: --list NAME'])
     if word in KINDS:
         return '\n\n'.join([_table(word), *KINDS[word].options()])
+    word = recipes.current_name(word)
     found = ['\n'.join(kind.detail(word)) for kind in KINDS.values() if word in kind.names()]
     if not found:
         choose('--list', word, [*KINDS, *(name for kind in KINDS.values() for name in kind.names())])

@@ -74,3 +74,8 @@ def test_the_command_takes_a_name_or_none_and_builds_no_graph(capsys):
 def test_an_unknown_name_is_answered_with_near_ones(capsys):
     assert guarded(lambda: train.main(['--list', 'deeplabv4'])) == 2
     assert "--list = 'deeplabv4' is unknown; did you mean deeplabv" in capsys.readouterr().err
+
+
+def test_a_row_is_found_by_the_name_that_it_had():
+    now = 'deeplabv3plus_resnet101_voc_rishizek'
+    assert listing.show(now.replace('rishizek', f'seed{2:03}')) == listing.show(now)
