@@ -1,10 +1,10 @@
 """resolve(recipe) -> Run: the one place where names become net, backbone and dataset."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from console.choices import choose, close, nearest
+from console.choices import FEW, choose, close, nearest
 from datasets import row as rows
 from datasets.input_fn import Augmentation
 from datasets.row import Dataset
@@ -82,20 +82,26 @@ def _check_fit(recipe: Recipe, net: Net, backbone: Backbone) -> None:
     """Net, backbone and output strides must go together."""
     if net.needs_backbone == backbone.pixels_only:
         fitting = [name for name, each in BACKBONES.items() if each.pixels_only != net.needs_backbone]
-        raise ValueError(f'model.backbone = {backbone.name!r} does not go with {net.name}; '
-                         f'{nearest(backbone.name, fitting)}')
+        asks = 'reads a backbone' if net.needs_backbone else 'sees pixels'
+        raise ValueError(f'model.backbone = {backbone.name!r} does not go with {net.name}, which {asks}: '
+                         f'{_some(fitting)}')
     if lacking := [tap for tap in net.taps if tap not in backbone.taps]:
         raise ValueError(f'{net.name} reads features at strides {list(net.taps)}; {backbone.name} has no tap at '
                          f'{lacking}, only at {list(backbone.taps)}')
     if unknown := [name for name in net.backbone_options if name not in options.signature(backbone.build)]:
         fitting = [name for name, each in BACKBONES.items()
                    if set(net.backbone_options) <= options.signature(each.build).keys()]
-        raise ValueError(f'{net.name} needs a backbone with {", ".join(unknown)}, which {backbone.name} has not; '
-                         f'{nearest(backbone.name, fitting)}')
+        raise ValueError(f'{net.name} needs a backbone with {", ".join(unknown)}, which {backbone.name} has not: '
+                         f'{_some(fitting)}')
     for stride in (recipe.model.output_stride, recipe.evaluation.output_stride or recipe.model.output_stride):
         for part in (net, backbone):
             if part.output_strides and stride not in part.output_strides:
                 raise ValueError(f'output stride {stride} is not one of {part.name}: {list(part.output_strides)}')
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ', '.join(names[:FEW])
+    return f'choose {shown}' + ' or another that `python train.py --list` shows' * (len(names) > FEW)
 
 
 def _check_scales(path: str, scales: tuple[float, ...]) -> None:
