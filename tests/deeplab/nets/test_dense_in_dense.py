@@ -91,7 +91,7 @@ def test_deep_supervision_has_the_gradient_of_the_mean():
     with tf.Graph().as_default(), tf.Session() as session:
         outputs = build(tf.constant(fill.images(33, 33), tf.float32), 'newdid6_senet', training=True)
         labels = tf.constant(np.random.RandomState(0).randint(0, CLASSES, (1, 33, 33)), tf.int32)
-        entropy = functools.partial(losses.softmax_cross_entropy, labels=labels, ignore_label=255)
+        entropy = functools.partial(losses.loss, labels=labels, ignore_label=255)
         weighted = ((outputs.logits, outputs.weight), *outputs.aux.values())
         minimised = tf.add_n([weight * entropy(logits) for logits, weight in weighted])
         heads = [tf.get_default_graph().get_tensor_by_name(f'{scope}/BiasAdd:0')
