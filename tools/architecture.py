@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+from console import checkout
 from console.command import Parser
 from console.exits import DONE, guarded
 from console.files import write_whole
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = checkout.FOLDER
 PAGE = ROOT / 'docs' / 'architecture.md'
 PICTURES = ROOT / 'docs' / 'images'
 BEGIN, END = '<!-- map -->\n', '<!-- /map -->\n'

@@ -14,10 +14,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from console import checkout
 from console.command import Parser
 from console.exits import DONE, guarded
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = checkout.FOLDER
 
 
 def commands(folder: Path, dataset: str, raw_dir: Path, images: Path) -> list[list[str]]:
