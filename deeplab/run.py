@@ -12,7 +12,7 @@ from deeplab import losses, options
 from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
 from deeplab.recipes import protocol
-from deeplab.recipes.recipe import Recipe
+from deeplab.recipes.schema import Recipe
 
 
 @dataclass(frozen=True)

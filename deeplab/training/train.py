@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from console.progress import Progress
+from console.progress import Progress, say
 from datasets import input_fn
 from datasets.records import class_weights
 from deeplab import optimizer
@@ -18,7 +18,7 @@ from deeplab.training import corrupt, eval_hooks, hooks
 from deeplab.training.devices import is_chief, worker
 from deeplab.training.estimators import make_estimator, model_variables
 from deeplab.training.inputs import eval_input, index_evaluation, index_split, train_input
-from deeplab.training.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, say
+from deeplab.training.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked
 from pretrained import fitting, released, restore
 
 
