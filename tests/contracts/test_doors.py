@@ -123,7 +123,8 @@ def test_signals_end_a_door_without_traceback_or_processes(tmp_path, raw, door, 
     begun = {'datasets.synthetic': 'out', 'datasets.convert': 'out/.converting'}.get(door)
     # A group of its own, all of which a terminal would tell.
     process = subprocess.Popen([sys.executable, '-m', door, *LONG[door]], cwd=tmp_path, start_new_session=True,
-                               env=os.environ | {'PYTHONPATH': str(ROOT)}, stderr=subprocess.PIPE, text=True)
+                               env=os.environ | {'PYTHONPATH': str(ROOT)}, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=_heed_interrupts)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (
             (tmp_path / begun).exists() if begun else psutil.Process(process.pid).children()):
@@ -139,6 +140,11 @@ def test_signals_end_a_door_without_traceback_or_processes(tmp_path, raw, door, 
     assert not _group(process.pid)
     left = [path for path in (tmp_path / 'out').rglob('*') if path.is_file() and '.converting' not in path.parts]
     assert not [path for path in left if path.suffix in ('.tmp', '.txt', '.tfrecord')]
+
+
+def _heed_interrupts() -> None:
+    """As in a terminal: tests that a shell runs in the background, and all that they start, are deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _group(leader: int) -> list[int]:
