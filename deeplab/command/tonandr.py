@@ -196,7 +196,7 @@ def _task(values: Mapping[str, Any]) -> Task:
     changes['model.options.dense_prediction_cell'] = [_branch(branch) for branch in
                                                       values['nn_arch.encoder_middle_conf']]
     if 'nn_arch.conv_rate_multiplier' in values:
-        changes['model.options.atrous_rates_stride'] = stride * values['nn_arch.conv_rate_multiplier']
+        changes['model.options.cell_rates_stride'] = stride * values['nn_arch.conv_rate_multiplier']
     path = Path(values['raw_data_path'])
     if not path.is_dir():
         raise ValueError(f'raw_data_path {str(path)!r} is not a folder: write there the one that holds VOCdevkit')

@@ -39,8 +39,9 @@ class Head:
       aspp_with_squeeze_and_excitation: image pooling multiplies the features as a gate, otherwise it is a branch;
         the gate is that of MobileNetV3 (arXiv:1905.02244)
       aspp_convs_filters: channels of each branch and of the concat projection
-      dense_prediction_cell: in place of ASPP: a list of operations, a JSON file of them, or branch5_top1_cityscapes
-        (arXiv:1809.04184)
+      dense_prediction_cell: in place of ASPP and its rates: a list of operations, a JSON file of them, or
+        branch5_top1_cityscapes (arXiv:1809.04184)
+      cell_rates_stride: the output stride that the cell's rates belong to; they are multiplied for smaller ones
       cell_filters: channels of each branch of the cell
       cell_concat_filters: channels of the projection behind the cell's branches
       image_se_uses_qsigmoid: that gate is piecewise linear, relu6(x + 3) / 6, where otherwise it is a sigmoid
@@ -60,6 +61,7 @@ class Head:
     aspp_with_squeeze_and_excitation: bool = False
     aspp_convs_filters: int = 256
     dense_prediction_cell: str | Sequence[Mapping[str, Any]] | None = None
+    cell_rates_stride: int = 16
     cell_filters: int = 256
     cell_concat_filters: int = 256
     image_se_uses_qsigmoid: bool = False
@@ -77,7 +79,7 @@ class Head:
             return features
         if self.dense_prediction_cell is not None:
             return dense_prediction_cell(
-                features, self.dense_prediction_cell, output_stride, rates_stride=self.atrous_rates_stride,
+                features, self.dense_prediction_cell, output_stride, rates_stride=self.cell_rates_stride,
                 filters=self.cell_filters, concat_filters=self.cell_concat_filters, training=training,
                 dropout_rate=self.dropout, image_pooling_crop_size=self.image_pooling_crop_size)
         return self._aspp(features, output_stride, training)

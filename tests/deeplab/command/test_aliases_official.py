@@ -3,7 +3,10 @@
 import pytest
 
 from deeplab.command import flags
+from deeplab.compat import tf
+from deeplab.layers.scope import model_scope
 from deeplab.nets.parts.dense_prediction_cell import load_cell
+from deeplab.predicting.forward import forward
 from deeplab.run import resolve
 from tests.deeplab import oracle
 
@@ -48,6 +51,21 @@ def test_official_flags_are_this_configuration(name):
     backbone = oracle.with_defaults(made.backbone.build, model.backbone_options)
     wanted = oracle.backbone_options(manifest)
     assert {option: backbone[option] for option in wanted} == wanted
+
+
+def test_rates_typed_for_aspp_change_nothing_in_a_cell():
+    argv = ['--model_variant=resnet_v1_18', '--output_stride=8', '--train_logdir=logs',
+            '--dense_prediction_cell_json=deeplab/core/dense_prediction_cell_branch5_top1_cityscapes.json']
+    found = []
+    for rates in ([], ['--atrous_rates=12', '--atrous_rates=24', '--atrous_rates=36']):
+        run = resolve(recipe_of([*argv, *rates]))
+        with tf.Graph().as_default() as graph, model_scope(training=False, batch_norm='freeze_statistics'):
+            forward(run, tf.zeros([1, 33, 33, 3]), training=False, output_stride=8)
+        found.append([tf.get_static_value(op.inputs[1]).tolist() for op in graph.get_operations()
+                      if op.type == 'SpaceToBatchND' and op.name.startswith('meta_architecture')])
+    # tensorflow/models, research/deeplab/model.py: conv_rate_multiplier is 16 // output_stride.
+    cell = [[2 * side for side in operation['rate']] for operation in load_cell('branch5_top1_cityscapes')]
+    assert found == [cell, cell]
 
 
 def test_there_are_configurations():

@@ -71,7 +71,7 @@ def test_the_network_is_the_one_described(tmp_path):
 
 def test_output_stride_16_ends_later_and_multiplies_as_told(tmp_path):
     model = read(tmp_path, nn_arch__output_stride=16, nn_arch__conv_rate_multiplier=1).recipe.model
-    assert model.backbone_options['blocks'] == 13 and model.options['atrous_rates_stride'] == 16
+    assert model.backbone_options['blocks'] == 13 and model.options['cell_rates_stride'] == 16
 
 
 def test_gpus_are_used_when_asked_for(tmp_path):

@@ -122,10 +122,12 @@ def test_a_dense_prediction_cell_is_built_from_its_operations():
             {'op': 'conv', 'input': 0, 'kernel': 3, 'rate': [6, 21]},
             {'op': 'pyramid_pooling', 'input': 1, 'grid_size': [2, 1]}]
     shapes = {}
-    for output_stride, blocks in ((16, [6, 21]), (8, [12, 42])):
+    of_aspp = {'atrous_rates': (12, 24, 36), 'atrous_rates_stride': 8}  # which a cell takes the place of
+    for output_stride, options, blocks in ((16, {}, [6, 21]), (8, {}, [12, 42]), (8, of_aspp, [12, 42]),
+                                           (8, {'cell_rates_stride': 8}, [6, 21])):
         with tf.Graph().as_default() as graph:
             logits = build('deeplabv3', 'resnet_v1_18', tf.zeros([1, 65, 97, 3]), output_stride=output_stride,
-                           dense_prediction_cell=cell).logits
+                           dense_prediction_cell=cell, **options).logits
             shapes[output_stride] = logits.shape.as_list()
             head = {v.op.name for v in tf.trainable_variables() if v.op.name.startswith('meta_architecture')}
             pool, = [op for op in graph.get_operations() if op.type == 'AvgPool']
