@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         overrides = flags.overfitting(own.overfit) | overrides
     recipe = flags.choose_recipe(own.recipe, own.model_dir, overrides)
     model_dir = flags.choose_model_dir(own.model_dir, own.recipe, recipe)
+    if not own.clean_model_dir:
+        recipe = flags.continued(recipe, model_dir, overrides)
 
     from deeplab import run  # TensorFlow is imported only when the flags are right
     from deeplab.training import clean, devices, train

@@ -5,21 +5,22 @@ import tensorflow as tf
 
 from datasets.input.augment import Augmentation, augment
 from datasets.input.index import RecordIndex, index_records, refuse_corrupt
+from datasets.input.order import ORDERS
 from datasets.records.decode import decode, read
 
 __all__ = ['Augmentation', 'RecordIndex', 'eval_dataset', 'index_records', 'refuse_corrupt', 'train_dataset']
 
 
 def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size: int, seed: int, start_step: int,
-                  max_steps: int, ignore_label: int, num_replicas: int = 1, pipeline: int = 0, num_pipelines: int = 1
-                  ) -> tf.data.Dataset:
+                  max_steps: int, ignore_label: int, order: str = 'hashed', num_replicas: int = 1, pipeline: int = 0,
+                  num_pipelines: int = 1) -> tf.data.Dataset:
     """Batches for the steps start_step .. max_steps - 1, each of batch_size examples for one replica.
 
     Yields ({'image' float32 [B, h, w, 3], 'filename' string [B], 'number' int64 [B]}, labels int32 [B, h, w]).
     Consecutive batches go to the consecutive replicas of this pipeline, which is one of num_pipelines (workers).
     Example i of a replica's batch has number (step * num_replicas + replica) * batch_size + i, and every run of
-    num_examples numbers is a permutation of the split, drawn from (seed, epoch), in which the next record that isn't
-    corrupt stands for a corrupt one.
+    num_examples numbers is a permutation of the split, drawn from (seed, epoch) as `order` of ORDERS says, in which the
+    next record that isn't corrupt stands for a corrupt one.
     """
     if num_replicas % num_pipelines:
         raise ValueError(f'{num_replicas} replicas cannot be shared by {num_pipelines} input pipelines')
@@ -30,7 +31,7 @@ def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size:
 
     def example(position: tf.Tensor) -> tuple[dict, tf.Tensor]:
         number = position // own * all_ + pipeline * own + position % own
-        row = _shuffled(number, seed, index.num_examples)
+        row = ORDERS[order](number % index.num_examples, seed, number // index.num_examples, index.num_examples)
         if index.corrupt:  # the order of all others stays what it was
             row = tf.gather(tf.constant(index.rows), row)
         image, label, filename = _example(files, offsets, row)
@@ -67,12 +68,6 @@ def _table(index: RecordIndex) -> tuple[tf.Tensor, tf.Tensor]:
     """File name and byte offset of every record of the split."""
     counts = [len(offsets) for offsets in index.offsets]
     return tf.repeat(tf.constant(index.files), counts), tf.constant(np.concatenate(index.offsets))
-
-
-def _shuffled(number: tf.Tensor, seed: int, num_examples: int) -> tf.Tensor:
-    epoch = number // num_examples
-    return tf.random.experimental.index_shuffle(
-        number % num_examples, tf.stack([tf.constant(seed, tf.int64), epoch]), tf.constant(num_examples - 1, tf.int64))
 
 
 def _example(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -165,6 +165,12 @@ def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, 
     return overridden(chosen, overrides)
 
 
+def continued(recipe: Recipe, model_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe for a model_dir, where a run that began in it goes on as it began."""
+    saved = model_dir / 'recipe.json'
+    return recipes.continued(recipe, recipes.read_json(saved), overrides) if saved.exists() else recipe
+
+
 def overridden(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
     """The recipe with what `Parser.parse` found; values that are functions of the recipe are applied last."""
     recipe = recipes.override(recipe, {path: value for path, value in overrides.items() if not callable(value)})

@@ -12,7 +12,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ RECIPES = Path(__file__).parent
 FORMERLY = {'data.data_dir': 'data.record_dir'}
 # And what their values were called.
 FORMER_VALUES = {'model.net': {'dense': 'dense_in_dense'}}
+# Fields that runs were recorded without, and what those runs did: they go on with it.
+BEFORE = {'data.order': 'index_shuffle'}
 # Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
 INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps'}
 
@@ -134,10 +136,24 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
+def recorded(values: Mapping[str, Any]) -> Recipe:
+    """The recipe that a run or its result recorded, maybe before some fields were there."""
+    return from_dict(values, override(Recipe(), BEFORE))
+
+
+def continued(recipe: Recipe, run: Recipe, given: Collection[str]) -> Recipe:
+    """The recipe with which a run goes on: that of its command, but with what it did before unless that is `given`."""
+    kept = {path: value for path, value in BEFORE.items()
+            if path not in given and get(run, path) == value != get(recipe, path)}
+    if kept:
+        say('going on as the run began: ' + ', '.join(f'{path} = {value!r}' for path, value in kept.items()))
+    return override(recipe, kept)
+
+
 def read_json(path: Path) -> Recipe:
     """The recipe that a run recorded in its model_dir."""
     try:
-        recipe = from_dict(json.loads(path.read_text(encoding='utf8')))
+        recipe = recorded(json.loads(path.read_text(encoding='utf8')))
         return dataclasses.replace(recipe, name=current_name(recipe.name))
     except (json.JSONDecodeError, ValueError) as error:
         raise ValueError(f'{path}: {error}') from error

@@ -30,6 +30,9 @@ class Data:
     on_corrupt: str = _option('stop', 'at training records that are corrupt', free=True, choices={
         'stop': 'end with a list of them', 'skip': 'let the next good one stand for each'})
     limit: int = _option(0, 'use only the first so many images of each split; 0: all')
+    order: str = _option('hashed', 'in which training sees them', choices={
+        'hashed': 'a permutation an epoch, from a hash of seed and epoch', 'index_shuffle': "TensorFlow's, of runs "
+        'before that: 256 orders in all'})
     crop_size: tuple[int, ...] = _option((513, 513), 'training crop: height, width')
     min_scale: float = _option(0.5, 'smallest random scale')
     max_scale: float = _option(2.0, 'largest random scale')

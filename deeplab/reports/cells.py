@@ -43,7 +43,7 @@ def cells(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> Cells:
 def row_of(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> Recipe:
     """The row of the result's name as it is now, which says what was shown of it, or the recipe inside the result."""
     row = known.get(result['recipe']['name'])
-    return differences.in_steps(row) if row else recipes.from_dict(result['recipe'])
+    return differences.in_steps(row) if row else recipes.recorded(result['recipe'])
 
 
 def _expected(result: Mapping[str, Any], row: Recipe) -> str:

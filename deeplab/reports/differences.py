@@ -17,7 +17,7 @@ def reasons(result: Mapping[str, Any], row: Recipe | None = None) -> list[str]:
 
     Empty where the result isn't below what the row expects.
     """
-    run = recipes.from_dict(result['recipe'])
+    run = recipes.recorded(result['recipe'])
     row = row or run
     expected = row.expected.mean_iou
     if expected is None or result['scores']['mean_iou'] >= expected - row.expected.tolerance:

@@ -29,8 +29,9 @@ def train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex
         return input_fn.train_dataset(
             index, run.augmentation, batch_size=run.images_per_step, seed=run.recipe.train.seed,
             start_step=latest_step(model_dir), max_steps=run.recipe.train.max_steps,
-            ignore_label=run.dataset.ignore_label, num_replicas=context.num_replicas_in_sync,
-            pipeline=context.input_pipeline_id, num_pipelines=context.num_input_pipelines)
+            ignore_label=run.dataset.ignore_label, order=run.recipe.data.order,
+            num_replicas=context.num_replicas_in_sync, pipeline=context.input_pipeline_id,
+            num_pipelines=context.num_input_pipelines)
     return build
 
 

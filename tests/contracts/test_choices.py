@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from datasets.input import index
+from datasets.input import index, order
 from deeplab import losses, metrics, optimizer
 from deeplab.command import flags
 from deeplab.layers import conv
@@ -17,6 +17,7 @@ CHOICES = {path: field.metadata['choices'] for path, field in recipes.fields().i
 
 TABLES = {
     'data.on_corrupt': index.ON_CORRUPT,
+    'data.order': order.ORDERS,
     'model.merge_method': forward.MERGES,
     'batch_norm.mode': conv.BATCH_NORM_MODES,
     'loss.name': losses.LOSSES,

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from datasets.input.augment import Augmentation
 from datasets.input.index import index_records
+from datasets.input.order import ORDERS
 from datasets.input_fn import eval_dataset, train_dataset
 from datasets.records import tfrecord
 from tests.datasets import drawn
@@ -72,6 +73,17 @@ def test_every_epoch_is_another_permutation(index):
     for epoch in epochs:
         assert sorted(epoch) == sorted(f'example_{number}'.encode() for number in range(NUM_EXAMPLES))
     assert len({tuple(epoch) for epoch in epochs}) == 6
+
+
+@pytest.mark.parametrize('order', ORDERS)
+def test_the_order_is_the_one_that_is_asked_for(index, order):
+    count = NUM_EXAMPLES * 2
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        rows = [session.run(ORDERS[order](tf.constant(number % NUM_EXAMPLES, tf.int64), 1,
+                                          tf.constant(number // NUM_EXAMPLES, tf.int64), NUM_EXAMPLES))
+                for number in range(count)]
+    stored = names(drawn.batches(lambda: eval_dataset(index, ignore_label=255)))
+    assert names(train(index, order=order, max_steps=NUM_EXAMPLES)) == [stored[row] for row in rows]
 
 
 @pytest.mark.parametrize('count', [1, 2, 3, 4, 5])

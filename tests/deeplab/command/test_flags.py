@@ -1,5 +1,6 @@
 """What the mains make of their own flags."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,25 @@ def test_a_recipe_has_a_folder_of_its_own_unless_one_is_given():
     assert flags.choose_model_dir('there', 'demo', demo) == Path('there')
     with pytest.raises(ValueError, match='give --model_dir'):
         flags.choose_model_dir(None, None, demo)
+
+
+def test_a_run_that_was_recorded_before_there_was_an_order_goes_on_in_its_own(tmp_path, capsys):
+    demo = recipe.load('demo')
+    assert demo.data.order == 'hashed' and flags.continued(demo, tmp_path, {}) is demo
+    values = recipe.to_dict(demo)
+    del values['data']['order']
+    for _ in range(2):  # the second start finds it recorded
+        (tmp_path / 'recipe.json').write_text(json.dumps(values))
+        resumed = flags.continued(demo, tmp_path, {})
+        assert resumed.data.order == 'index_shuffle'
+        assert capsys.readouterr().err == "going on as the run began: data.order = 'index_shuffle'\n"
+        assert not recipe.difference(recipe.read_json(tmp_path / 'recipe.json'), resumed)
+        values = recipe.to_dict(resumed)
+    given = {'data.order': 'hashed'}
+    asked = flags.continued(recipe.override(demo, given), tmp_path, given)
+    assert recipe.difference(recipe.read_json(tmp_path / 'recipe.json'), asked)  # which keep_recipe refuses
+    recipe.write_json(demo, tmp_path / 'recipe.json')
+    assert flags.continued(demo, tmp_path, {}) == demo and not capsys.readouterr().err
 
 
 def test_the_help_says_how_options_of_nets_are_given_and_seen():

@@ -59,8 +59,19 @@ def test_a_field_is_read_by_the_name_that_it_had(tmp_path):
     assert recipe.FORMERLY.items() >= {('data.data_dir', 'data.record_dir')}
     (tmp_path / 'recipe.json').write_text('{"name": "mine", "data": {"data_dir": "records"}}')
     (tmp_path / 'mine.toml').write_text('[rows.mine]\ndata.data_dir = "records"\n')
-    for read in (recipe.read_json(tmp_path / 'recipe.json'), recipe.load(str(tmp_path / 'mine.toml'))):
-        assert read == recipe.override(Recipe(), {'name': 'mine', 'data.record_dir': 'records'})
+    expected = recipe.override(Recipe(), {'name': 'mine', 'data.record_dir': 'records'})
+    assert recipe.load(str(tmp_path / 'mine.toml')) == expected
+    assert recipe.read_json(tmp_path / 'recipe.json') == recipe.override(expected, recipe.BEFORE)
+
+
+def test_a_run_of_before_a_field_is_read_as_what_it_did(tmp_path):
+    assert recipe.BEFORE
+    for path, value in recipe.BEFORE.items():
+        values = recipe.to_dict(Recipe())
+        section, field = path.split('.')
+        del values[section][field]
+        (tmp_path / 'recipe.json').write_text(json.dumps(values))
+        assert recipe.get(Recipe(), path) != value == recipe.get(recipe.read_json(tmp_path / 'recipe.json'), path)
 
 
 def test_a_net_is_read_by_the_name_that_it_had(tmp_path):
