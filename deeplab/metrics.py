@@ -95,20 +95,23 @@ def _intersection_truth_union(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, 
     return intersection, truth, truth + tf.reduce_sum(matrix, 0) - intersection
 
 
-def per_class_iou(matrix: tf.Tensor, absent: str = 'ground_truth') -> tf.Tensor:
+def _iou_and_counted(matrix: tf.Tensor, absent: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """(IoU of each class float64 [C], which of them the rule counts bool [C]) of a matrix tensor."""
+    intersection, truth, union = _intersection_truth_union(matrix)
+    return tf.math.divide_no_nan(intersection, union), ABSENT_RULES[absent](truth, union)
+
+
+def per_class_iou(matrix: tf.Tensor, absent: str) -> tf.Tensor:
     """IoU of each class, of a matrix tensor; NaN for classes that the rule doesn't count."""
-    intersection, truth, union = _intersection_truth_union(matrix)
-    nowhere = tf.fill(tf.shape(union), tf.constant(np.nan, tf.float64))
-    iou = tf.where(ABSENT_RULES[absent](truth, union), tf.math.divide_no_nan(intersection, union), nowhere)
-    return tf.cast(iou, tf.float32)
+    iou, counted = _iou_and_counted(matrix, absent)
+    return tf.cast(tf.where(counted, iou, tf.fill(tf.shape(iou), tf.constant(np.nan, tf.float64))), tf.float32)
 
 
-def mean_iou(matrix: tf.Tensor, absent: str = 'union') -> tf.Tensor:
+def mean_iou(matrix: tf.Tensor, absent: str) -> tf.Tensor:
     """Mean IoU of a matrix tensor over the classes that the rule counts; 0 when there is none."""
-    intersection, truth, union = _intersection_truth_union(matrix)
-    counted = tf.cast(ABSENT_RULES[absent](truth, union), tf.float64)
-    total = tf.reduce_sum(counted * tf.math.divide_no_nan(intersection, union))
-    return tf.cast(tf.math.divide_no_nan(total, tf.reduce_sum(counted)), tf.float32)
+    iou, counted = _iou_and_counted(matrix, absent)
+    counted = tf.cast(counted, tf.float64)
+    return tf.cast(tf.math.divide_no_nan(tf.reduce_sum(counted * iou), tf.reduce_sum(counted)), tf.float32)
 
 
 def pixel_accuracy(matrix: tf.Tensor) -> tf.Tensor:
@@ -167,7 +170,7 @@ class Scores(NamedTuple):
     per_class_iou: tuple[float, ...]
 
 
-def scores(matrix: np.ndarray, absent: str = 'union') -> Scores:
+def scores(matrix: np.ndarray, absent: str) -> Scores:
     """Every score of a confusion matrix [C,C]; `absent` is a key of ABSENT_RULES. ValueError if it counts no pixel."""
     counts = choose('evaluation.absent', absent, ABSENT_RULES)
     if not np.any(matrix):

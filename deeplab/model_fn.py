@@ -195,7 +195,8 @@ def _trimap(run: Run, labels: tf.Tensor, classes: tf.Tensor) -> dict[str, tuple[
 
 def _scores(run: Run, matrix: tf.Tensor) -> dict[str, tf.Tensor]:
     """What TensorBoard shows of a confusion matrix, and the matrix itself, under another tag than its picture's."""
-    iou = metrics.per_class_iou(matrix)
-    scores = {'mean_iou': metrics.mean_iou(matrix, run.recipe.evaluation.absent),
+    absent = run.recipe.evaluation.absent
+    iou = metrics.per_class_iou(matrix, absent)
+    scores = {'mean_iou': metrics.mean_iou(matrix, absent),
               'pixel_accuracy': metrics.pixel_accuracy(matrix), 'pixel_counts': matrix}
     return scores | {f'iou/{name}': iou[index] for index, name in enumerate(run.dataset.class_names)}

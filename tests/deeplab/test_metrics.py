@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 
-from deeplab import metrics
+from deeplab import metrics, model_fn
 from deeplab.compat import estimator, tensorflow, tf
+from deeplab.run import resolve
+from tests import models
 from tests.deeplab.oracle import ORACLE
 from tests.replicas import in_fresh_process, run_config
 
@@ -98,16 +100,29 @@ def test_scalars_in_the_graph_equal_the_scores(absent):
         np.testing.assert_allclose(run(metrics.pixel_accuracy(tensor)), scores.of['pixel_accuracy'], rtol=1e-6)
 
 
+@pytest.mark.parametrize('absent', metrics.ABSENT_RULES)
+def test_the_classes_that_tensorboard_shows_are_those_of_its_mean(absent):
+    """Under every rule: the mean of the curves iou/CLASS is the curve mean_iou, and both are the result's."""
+    chosen = resolve(models.tiny(evaluation__absent=absent))
+    matrix = counted_matrix(*random_case(), chosen.num_classes)
+    with tf.Graph().as_default(), tf.Session() as session:
+        shown = session.run(model_fn._scores(chosen, tf.constant(matrix)))
+    classes = [shown[f'iou/{name}'] for name in chosen.dataset.class_names]
+    scores = metrics.scores(matrix, absent)
+    np.testing.assert_allclose(classes, scores.per_class_iou, rtol=1e-6)
+    np.testing.assert_allclose([np.nanmean(classes), shown['mean_iou']], scores.of['mean_iou'], rtol=1e-6)
+
+
 def test_a_batch_of_ignored_pixels_scores_zero_in_the_graph():
     with tf.Graph().as_default():
         matrix = metrics.confusion_matrix(tf.fill([2, 3], IGNORE), tf.zeros([2, 3], tf.int32), CLASSES, IGNORE)
         assert run(matrix).sum() == 0
-        assert run(metrics.mean_iou(matrix)) == 0 and run(metrics.pixel_accuracy(matrix)) == 0
+        assert run(metrics.mean_iou(matrix, 'union')) == 0 and run(metrics.pixel_accuracy(matrix)) == 0
 
 
 def test_scores_of_nothing_and_an_unknown_rule_are_refused():
     with pytest.raises(ValueError, match='every label that was evaluated is the ignore label'):
-        metrics.scores(np.zeros((CLASSES, CLASSES), np.int64))
+        metrics.scores(np.zeros((CLASSES, CLASSES), np.int64), 'union')
     with pytest.raises(ValueError, match="'skip' is unknown; choices: union, ground_truth, zero"):
         metrics.scores(np.eye(CLASSES, dtype=np.int64), 'skip')
 
@@ -128,7 +143,8 @@ def test_streaming_matrix_follows_the_official_evaluation():
     with tf.Graph().as_default(), tf.Session() as session:
         labels, predictions = tf.placeholder(tf.uint8, [1, None, None]), tf.placeholder(tf.uint8, [1, None, None])
         value, update = metrics.streaming_confusion_matrix(labels, predictions, classes, IGNORE)
-        mean, per_class = metrics.mean_iou(value), metrics.per_class_iou(value)
+        # Its mean counts what is only predicted, and its scalars of classes don't show it.
+        mean, per_class = metrics.mean_iou(value, 'union'), metrics.per_class_iou(value, 'ground_truth')
         session.run(tf.local_variables_initializer())
         assert len(oracle['labels']) == 3
         for i, (label, prediction) in enumerate(zip(oracle['labels'], oracle['predictions'], strict=True)):
@@ -136,7 +152,7 @@ def test_streaming_matrix_follows_the_official_evaluation():
             np.testing.assert_allclose(session.run(mean), oracle['mean_iou_after_each'][i], rtol=1e-6)
             np.testing.assert_allclose(session.run(per_class), oracle['class_iou_after_each'][i], rtol=1e-6)
         np.testing.assert_array_equal(session.run(value), oracle['confusion'])
-    scores = metrics.scores(oracle['confusion'].astype(np.int64))
+    scores = metrics.scores(oracle['confusion'].astype(np.int64), 'union')
     np.testing.assert_allclose(scores.of['mean_iou'], oracle['mean_iou_after_each'][-1], rtol=1e-6)
 
 
@@ -144,7 +160,8 @@ def evaluate(config, labels, predictions):
     """Runs an Estimator's evaluate over pairs of one image a batch; as many as the replicas can share evenly."""
     def model_fn(features, labels, mode):
         values, update = metrics.streaming_confusion_matrix(
-            labels, features, CLASSES, IGNORE, lambda matrix: {'matrix': matrix, 'mean_iou': metrics.mean_iou(matrix)})
+            labels, features, CLASSES, IGNORE,
+            lambda matrix: {'matrix': matrix, 'mean_iou': metrics.mean_iou(matrix, 'union')})
         weight = tf.get_variable('weight', [])
         train_op = tf.train.get_or_create_global_step().assign_add(1)
         return estimator.EstimatorSpec(mode, loss=weight * 0.0, train_op=train_op,
@@ -166,4 +183,4 @@ def test_estimator_sums_the_matrix_over_batches_and_replicas(replicas, tmp_path)
     result = in_fresh_process(evaluate_on, replicas, str(tmp_path))
     expected = counted_matrix(*random_case(images=6), CLASSES)
     np.testing.assert_array_equal(result['matrix'], expected)
-    np.testing.assert_allclose(result['mean_iou'], metrics.scores(expected).of['mean_iou'], rtol=1e-6)
+    np.testing.assert_allclose(result['mean_iou'], metrics.scores(expected, 'union').of['mean_iou'], rtol=1e-6)
