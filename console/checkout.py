@@ -26,14 +26,17 @@ def cache(name: str) -> Path:
 
 
 class Git(TypedDict):
-    """A checkout's commit, and whether files differ from it; None where there is none."""
+    """A checkout's commit, and whether tracked files differ from it; None where there is none."""
 
     commit: str | None
     dirty: bool | None
 
 
 def git() -> Git:
-    """Commit of this checkout and whether files differ from it; None outside a repository of our own."""
+    """Commit of this checkout and whether its files differ from it; None outside a repository of our own.
+
+    Untracked files don't count: code is reached by a tracked import or table, and what commands write is no change.
+    """
     def ask(*arguments: str) -> str:
         return subprocess.run(['git', '-C', str(ROOT), *arguments], check=True, capture_output=True, text=True).stdout
 
@@ -41,6 +44,7 @@ def git() -> Git:
     if ROOT is None or not (ROOT / '.git').exists():  # a repository around site-packages is not ours
         return unknown
     try:
-        return {'commit': ask('rev-parse', 'HEAD').strip(), 'dirty': bool(ask('status', '--porcelain').strip())}
+        changed = ask('status', '--porcelain', '--untracked-files=no')
+        return {'commit': ask('rev-parse', 'HEAD').strip(), 'dirty': bool(changed.strip())}
     except (OSError, subprocess.CalledProcessError):
         return unknown

@@ -41,6 +41,43 @@ def run_all(commands, folder):
     return printed
 
 
+def git(*arguments, given=''):
+    """What git says in the project's root, as lines; `check-ignore` ends with 1 when it has none to say."""
+    result = subprocess.run(['git', *arguments], cwd=ROOT, input=given, capture_output=True, text=True)
+    assert result.returncode < 2, result.stderr
+    return result.stdout.splitlines()
+
+
+def not_ignored(paths):
+    return sorted({*paths} - {*git('check-ignore', '--no-index', '--stdin', given='\n'.join(paths))})
+
+
+def written(folder):
+    """The files below a folder, but for FOLDER, which is the user's; links lead to the project's own."""
+    paths = [path.relative_to(folder) for path in folder.rglob('*') if path.is_file() and not path.is_symlink()]
+    return [str(path) for path in paths if path.parts[0] != 'FOLDER']
+
+
+def outputs_of(page):
+    """The paths that the commands of a page are told to write, whatever its markup; FOLDER and such are the user's."""
+    text = (ROOT / page).read_text(encoding='utf8').replace('\\\n', ' ')
+    commands = ' '.join(re.findall('python [^`|\n]*', text))
+    found = re.findall(r'--(?:output_dir|model_dir|export_dir|pictures|output|html) (\S+)', commands)
+    return [re.sub('[A-Z]{2,}$', 'any', path) for path in found if not re.match(r'[A-Z]{2,}|\.\.\.', path)]
+
+
+def test_git_ignores_what_the_commands_of_the_docs_write():
+    """Some are never run by a test; a folder is asked about a file in it."""
+    pages = ['README.md', *(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.md'))]
+    told = {page: outputs_of(page) for page in pages}
+    assert {'mine.toml', 'look', 'records/mine', 'records/camvid', 'runs/demo', 'results.html'} <= {*told['README.md']}
+    by_default = ['demo/model/recipe.json', 'runs/camvid/checkpoint', 'pretrained/weights/any/model.ckpt.index',
+                  'results/deeplabv3_mnv2_dm05_voc_os16-val-0123abcd.json', 'results/demo-val-1000-2.json']
+    paths = by_default + [path if '.' in path else f'{path}/any.png' for paths in told.values() for path in paths]
+    assert not_ignored(paths) == []
+    assert git('ls-files', '--cached', '--ignored', '--exclude-standard') == []
+
+
 @pytest.fixture(scope='module')
 def workplace(tmp_path_factory):
     """An empty folder from which the project's files can be reached as from its root."""
@@ -61,6 +98,7 @@ def test_the_commands_run_as_written(workplace):
     assert len(list((runs / 'predictions').glob('*_ids.png'))) == 11
     assert list((runs / 'exported').glob('*/saved_model.pb'))
     assert list((runs / 'results').glob('*.json'))
+    assert not_ignored(written(workplace)) == []
 
 
 @pytest.mark.slow
@@ -98,8 +136,12 @@ def test_somebodys_folder_becomes_records(workplace):
     for split, count in (('train', 3), ('val', 2)):
         assert Image.open(workplace / f'look/{split}_sheet.png').width > 13
         assert manifest.read(workplace / 'records/mine', split)['num_examples'] == count
+    assert {'mine.toml', 'look/train_sheet.png', 'records/mine/val.manifest.json'} <= {*written(workplace)}
+    assert not_ignored(written(workplace)) == []
 
 
 def test_the_table_is_what_the_results_say():
     text = (ROOT / 'README.md').read_text(encoding='utf8')
-    assert text == table.insert(text, table.markdown(table.rows(table.load(ROOT / 'results'))))
+    committed = git('ls-files', 'results/*.json')  # beside them may lie what somebody has measured since
+    results = [result for result in table.load(ROOT / 'results') if f'results/{result["name"]}.json' in committed]
+    assert text == table.insert(text, table.markdown(table.rows(results)))

@@ -26,7 +26,13 @@ def test_these_tests_run_in_a_checkout():
 def test_the_commit_of_a_checkout_and_whether_it_was_changed(tmp_path, monkeypatch):
     monkeypatch.setattr(checkout, 'ROOT', repository(tmp_path))
     assert len(checkout.git()['commit']) == 40 and checkout.git()['dirty'] is False
-    (tmp_path / 'new.py').touch()
+    (tmp_path / 'records').mkdir()
+    (tmp_path / 'records' / 'of_a_user').touch()
+    (tmp_path / 'mine.toml').touch()
+    assert checkout.git()['dirty'] is False  # what somebody's work leaves beside the code isn't a change of it
+    (tmp_path / 'pyproject.toml').write_text('changed')
+    assert checkout.git()['dirty'] is True
+    subprocess.run(['git', '-C', str(tmp_path), 'add', 'pyproject.toml'], check=True)
     assert checkout.git()['dirty'] is True
 
 
