@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from datasets.input.augment import Augmentation
+from datasets.input.augment import Augmentation, augment
 from datasets.input.index import index_records
 from datasets.input.order import ORDERS
 from datasets.input_fn import eval_dataset, train_dataset
@@ -104,6 +104,20 @@ def test_an_example_keeps_its_pixels_and_its_name(index):
             np.testing.assert_array_equal(image[:height, :width], drawn.decoded(record.image))
             np.testing.assert_array_equal(label[:height, :width], drawn.decoded(record.label))
             assert (label[height:] == 255).all() and (label[:, width:] == 255).all()
+
+
+def test_an_example_is_augmented_by_its_number(index):
+    """Which differs from epoch to epoch, where the row that it has in its split doesn't."""
+    made = {name: drawn.record(number, *drawn.SIZES[number % 5])
+            for number, name in enumerate(f'example_{number}'.encode() for number in range(NUM_EXAMPLES))}
+    for features, labels in train(index, batch_size=5, start_step=2, max_steps=4, seed=7):
+        pairs = [(drawn.decoded(made[name].image), drawn.decoded(made[name].label)) for name in features['filename']]
+        expected = drawn.evaluate(lambda pairs=pairs, features=features: [
+            augment(tf.constant(image, tf.float32), tf.constant(label, tf.int32), AUGMENTATION, 255, 7, number)
+            for (image, label), number in zip(pairs, features['number'], strict=True)])
+        images, ids = (np.stack(found) for found in zip(*expected, strict=True))
+        np.testing.assert_array_equal(features['image'], images)
+        np.testing.assert_array_equal(labels, ids)
 
 
 def test_replicas_take_consecutive_batches_of_a_step(index):
