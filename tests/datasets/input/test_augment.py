@@ -157,6 +157,20 @@ def test_half_the_examples_are_mirrored():
     assert abs(flips - 200) < 50
 
 
+def test_mirroring_is_independent_of_where_and_how_large_the_crop_is():
+    image, label = gradient(15, 16)
+    found = []
+    for _, ids in augmented(image, label, Augmentation((8, 8), 0.25, 2.0), range(800)):
+        known = ids[ids < 255]
+        top, left = divmod(known.min(), 16)
+        # Padding, which is right of a picture that isn't mirrored, is above all ids.
+        found.append((ids[0, 0] > ids[0, -1], top, left, known.size, np.unique(known).size))
+    flips, *others = np.transpose(found).astype(np.float64)
+    for other in others:
+        # Five standard deviations around none.
+        assert np.std(other) > 1 and abs(np.corrcoef(flips, other)[0, 1]) < 5 / np.sqrt(len(flips))
+
+
 def test_scaling_keeps_image_and_label_together():
     height, width = 40, 50
     half = np.arange(width) >= width // 2
