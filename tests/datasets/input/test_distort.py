@@ -87,6 +87,38 @@ def test_all_of_it_depends_on_seed_and_number_alone_and_leaves_the_plain_draws_a
     assert set(np.unique(first[1])) <= {0, 1, 2, 3, 4, 255}
 
 
+def distorted(**options):
+    """What `augment` makes of a picture without extremes under ten numbers, whose labels stay; and the picture."""
+    picture = 100 + IMAGE / 5
+    chosen = Augmentation(LABEL.shape, flip=False, **options)
+    found = drawn.evaluate(lambda: [augment.augment(tf.constant(picture), tf.constant(LABEL), chosen, 255, 3,
+                                                    tf.constant(number, tf.int64)) for number in range(10)])
+    assert all(np.array_equal(ids, LABEL) for _, ids in found)
+    return [image for image, _ in found], picture
+
+
+def test_blur_that_is_asked_for_is_done():
+    images, picture = distorted(blur=2.0)
+    rough = [np.abs(np.diff(image, axis=1)).mean() / np.abs(np.diff(picture, axis=1)).mean() for image in images]
+    # By a sigma of its own each: not at all to a fifth.
+    assert max(rough) < 1.001 and max(rough) > 0.8 and min(rough) < 0.2
+
+
+@pytest.mark.parametrize('kind', ['brightness', 'contrast', 'saturation'])
+def test_colours_move_as_asked_and_not_otherwise(kind):
+    images, picture = distorted(**{kind: 0.2})
+    amounts = []
+    for image in images:
+        if kind == 'brightness':
+            every = (image - picture) / 255
+        else:
+            centre = picture.mean() if kind == 'contrast' else picture.mean(2, keepdims=True)
+            every = ((image - centre) / (picture - centre))[abs(picture - centre) > 5] - 1
+        assert np.ptp(every) < 1e-3  # one amount for the whole picture
+        amounts.append(every.mean())
+    assert -0.2 < min(amounts) < -0.05 and 0.05 < max(amounts) < 0.2
+
+
 def test_padding_in_the_centre():
     chosen = Augmentation((12, 16), flip=False, pad_center=True, pad_value=PAD)
     image, label = drawn.evaluate(lambda: augment.pad(tf.constant(IMAGE), tf.constant(LABEL), chosen, 255))
