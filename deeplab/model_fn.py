@@ -8,6 +8,7 @@ from deeplab.compat import estimator, tf
 from deeplab.layers import recompute, resize
 from deeplab.layers.conv import update_over_replicas
 from deeplab.layers.scope import model_scope
+from deeplab.loss_scale import LossScaled
 from deeplab.nets.net import Outputs
 from deeplab.predicting.forward import forward, forward_pass
 from deeplab.predicting.predict import Prediction, labels_to_range, predict, predict_as_is, to_range
@@ -65,7 +66,10 @@ def _train(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor, warm_
     for collection, tensor in ((watched.STEP, batch_step), (watched.LOSS, loss), (watched.LEARNING_RATE, learning_rate),
                                (watched.FILENAMES, features['filename'])):
         tf.add_to_collection(collection, tensor)
-    return estimator.EstimatorSpec(MODES.TRAIN, loss=loss, train_op=_apply(run, chosen, gradients, step))
+    train_op = _apply(run, chosen, gradients, step)
+    if isinstance(chosen, LossScaled):
+        _watch_skipped(chosen.after(train_op))
+    return estimator.EstimatorSpec(MODES.TRAIN, loss=loss, train_op=train_op)
 
 
 def _evaluate(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor) -> estimator.EstimatorSpec:
@@ -150,8 +154,14 @@ def _learning_rate(run: Run, step: tf.Tensor) -> tf.Tensor:
 def _optimizer(run: Run, learning_rate: tf.Tensor) -> tf.train.Optimizer:
     chosen = optimizer.make_optimizer(run.recipe.optimizer, learning_rate)
     if run.recipe.train.precision == 'float16':
-        chosen = tf.train.experimental.enable_mixed_precision_graph_rewrite(chosen)
+        chosen = LossScaled(chosen, learning_rate)
     return chosen
+
+
+def _watch_skipped(after: Mapping[str, tf.Tensor]) -> None:
+    tf.add_to_collection(watched.SKIPPED, after['loss_scale/skipped_updates'])
+    for name, value in after.items():
+        tf.summary.scalar(name, value)
 
 
 def _apply(run: Run, chosen: tf.train.Optimizer, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> tf.Operation:

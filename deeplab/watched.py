@@ -9,6 +9,7 @@ FILENAMES = 'deeplab/filenames'
 LOSS = 'deeplab/loss'
 LEARNING_RATE = 'deeplab/learning_rate'
 STEP = 'deeplab/step'  # the global step that a batch belongs to, known exactly from its example numbers
+SKIPPED = 'deeplab/skipped_updates'  # how many there were, this step's included; there is none without a loss scale
 
 # Of an evaluation graph.
 TRIPTYCH = 'deeplab/triptych'

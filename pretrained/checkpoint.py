@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 LISTED = 10  # names that a message spells out
 
 # Belongs to a run and not to a model, as do slots such as conv/weights/Momentum: those hang below another variable.
-TRAINING_STATE = ('global_step', 'beta1_power', 'beta2_power', 'current_loss_scale', 'good_steps')
+TRAINING_STATE = ('global_step', 'beta1_power', 'beta2_power', 'current_loss_scale', 'good_steps', 'skipped_updates')
 
 
 def locate(path: str | Path) -> str:

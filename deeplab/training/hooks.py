@@ -173,7 +173,8 @@ class Console(tf.train.SessionRunHook):
     """A live line (step, loss, learning rate, images/s, ETA); plain lines when the output is not a terminal.
 
     Writes images/s to TensorBoard too. The rate is that of the steps alone; the ETA counts evaluations and checkpoints
-    as they came. Must stand before the saver, which evaluates.
+    as they came. Updates that a loss scale skipped are named once there are any. Must stand before the saver, which
+    evaluates.
     """
 
     def __init__(self, model_dir: str, every: int, max_steps: int, images_per_step: int,
@@ -185,7 +186,8 @@ class Console(tf.train.SessionRunHook):
 
     def begin(self) -> None:
         self._fetches = {'step': tf.get_collection(watched.STEP)[0], 'loss': tf.get_collection(watched.LOSS),
-                         'learning_rate': tf.get_collection(watched.LEARNING_RATE)[0]}
+                         'learning_rate': tf.get_collection(watched.LEARNING_RATE)[0],
+                         'skipped': tf.get_collection(watched.SKIPPED)[:1]}
         # (steps done, time) after the first step, which pays for start-up
         self._first: tuple[int, float] | None = None
         self._steps, self._seconds = 0, 0.0  # since the last line
@@ -209,8 +211,9 @@ class Console(tf.train.SessionRunHook):
         rate = self._steps * self._images_per_step / max(self._seconds, 1e-9)
         begun, since = first
         left = (self._max_steps - done) * (now - since) / (done - begun)
+        skipped = ''.join(f'{count} skipped  ' for count in seen['skipped'] if count)
         line = (f'step {done}/{self._max_steps}  loss {np.mean(seen["loss"]):.4f}  lr {seen["learning_rate"]:.2e}  '
-                f'{rate:.1f} images/s  ETA {duration(left)}')
+                f'{skipped}{rate:.1f} images/s  ETA {duration(left)}')
         self._stream.write(f'\r{line}\x1b[K' if self._stream.isatty() else line + '\n')
         self._stream.flush()
         tf.summary.FileWriterCache.get(self._model_dir).add_summary(
