@@ -201,7 +201,7 @@ class Expected:
     num_images: int | None = _option(None, 'images of the split that the number belongs to', free=True)
     params: int | None = _option(None, 'number of parameters with moving statistics', free=True)
     source: str = _option('', 'where the number comes from', free=True)
-    verified: bool = _option(False, 'whether the source was looked up', free=True)
+    verified: bool = _option(False, 'whether the number was looked up there', free=True)
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,8 @@ class Recipe:
     name: str = _option('custom', 'its name', free=True)
     title: str = _option('', 'one line for tables', free=True)
     citation: str = _option('', 'paper or repository', free=True)
+    source: str = _option('', 'where the hyper-parameters come from, and what is not expressed here', free=True)
+    verified: bool = _option(False, 'whether they were compared with that source, field by field', free=True)
     status: str = _option('built', 'what was shown here', free=True, choices={
         'built': 'tests pass', 'ported': 'released weights give the reference output',
         'reproduced': 'trained here, inside the tolerance'})
