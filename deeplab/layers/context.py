@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from deeplab.compat import tf
+from deeplab.layers.average import average_pool
 from deeplab.layers.conv import Initializer, Layer, Sides, biases, conv2d, separable_conv2d
 from deeplab.layers.resize import Size, resize_bilinear, spatial_size
 
@@ -35,13 +36,14 @@ def image_pooling(features: tf.Tensor, filters: int, *, window: Size | None, str
                   gate: Layer | None = None) -> tf.Tensor:
     """Average over `window` (the whole image when None) -> 1x1 convolution -> size of `features`.
 
+    An image smaller than the window, which was made for the crops of a training, is pooled as a whole.
     With `gate` the result is that activation of a convolution with biases, meant to multiply the features; without it a
     normal branch (plain ReLU, whatever activation the rest of the head has).
     """
     if window is None:
         pooled = tf.reduce_mean(features, [1, 2], keepdims=True)
     else:
-        pooled = tf.nn.avg_pool2d(features, [1, *window, 1], [1, *stride, 1], 'VALID')
+        pooled = average_pool(features, window, stride)
     pooled = conv2d(
         pooled, filters, 1, scope='image_pooling', initializer=xavier(),
         **({'normalizer': biases, 'activation': gate} if gate else {'activation': tf.nn.relu}))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from deeplab.compat import tf
+from deeplab.layers.average import Cells, average_cells
 from deeplab.layers.conv import Layer
 from deeplab.layers.resize import Side, resize_bilinear, spatial_size
 
@@ -13,19 +14,15 @@ def pool_to_bins(features: tf.Tensor, bins: int) -> tf.Tensor:
     Cell i covers rows floor(i h / bins) to ceil((i + 1) h / bins), as adaptive pooling does; cells of maps smaller than
     `bins` overlap. Where h is a multiple of `bins`, as in the papers' crops, it is pooling with a stride of h / bins.
     """
-    (rows, heights), (columns, widths) = (_cells(size, bins) for size in spatial_size(features))
-    sums = tf.einsum('ih,nhwc->niwc', tf.cast(rows, features.dtype), features)
-    sums = tf.einsum('jw,niwc->nijc', tf.cast(columns, features.dtype), sums)
-    pooled = sums / tf.cast(heights[:, tf.newaxis] * widths, features.dtype)[..., tf.newaxis]
+    height, width = spatial_size(features)
+    pooled = average_cells(features, _cells(height, bins), _cells(width, bins))
     pooled.set_shape([features.shape[0], bins, bins, features.shape[-1]])
     return pooled
 
 
-def _cells(size: Side, bins: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """(which of `size` positions each cell covers [bins, size], how many [bins])."""
-    cell, position = tf.range(bins)[:, tf.newaxis], tf.range(size)
-    first, end = cell * size // bins, -(-(cell + 1) * size // bins)
-    return (position >= first) & (position < end), tf.squeeze(end - first, 1)
+def _cells(size: Side, bins: int) -> Cells:
+    cell = tf.range(bins)
+    return cell * size // bins, -(-(cell + 1) * size // bins)
 
 
 def pyramid_levels(features: tf.Tensor, bins: Sequence[int], branch: Layer = tf.identity) -> list[tf.Tensor]:

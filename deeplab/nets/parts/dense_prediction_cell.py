@@ -12,9 +12,10 @@ from typing import Any
 
 from console.choices import choose
 from deeplab.compat import tf
+from deeplab.layers.average import average_pool
 from deeplab.layers.context import head_separable_conv2d, xavier
 from deeplab.layers.conv import conv2d, dropout
-from deeplab.layers.resize import Size, resize_bilinear, scaled_dimension, scaled_size, spatial_size
+from deeplab.layers.resize import Size, resize_bilinear, scaled_size, spatial_size
 
 CELLS = Path(__file__).parent / 'cells'
 FIELDS = {
@@ -88,10 +89,8 @@ def _pyramid_pooling(net: tf.Tensor, operation: Mapping[str, Any], filters: int,
     if 'kernel' in operation:
         # What target_size_factor enlarges by is what brings the averages back to the features' size.
         window = strides = operation['kernel']
-    elif any(not isinstance(side, int) for side in size):
-        raise ValueError('pyramid_pooling needs images of a known size, or image_pooling_crop_size')
     else:
-        window = [scaled_dimension(side, 1 / parts) for side, parts in zip(size, operation['grid_size'], strict=True)]
-        strides = (1, 1)
-    pooled = tf.nn.avg_pool2d(net, [1, *window, 1], [1, *strides, 1], 'VALID')
+        height, width = ((side - 1) // parts + 1 for side, parts in zip(size, operation['grid_size'], strict=True))
+        window, strides = (height, width), (1, 1)
+    pooled = average_pool(net, window, strides)
     return resize_bilinear(conv2d(pooled, filters, 1, scope=scope, initializer=xavier()), spatial_size(net))

@@ -12,7 +12,7 @@ from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier
 from deeplab.layers.context import atrous_pyramid, image_pooling, quantized_sigmoid, xavier
 from deeplab.layers.conv import Layer, batch_norm, conv2d, dropout
-from deeplab.layers.resize import scaled_size, spatial_size
+from deeplab.layers.resize import scaled_size
 from deeplab.nets.parts.dense_prediction_cell import dense_prediction_cell
 
 
@@ -121,11 +121,7 @@ class Head:
     def _image_feature(self, features: tf.Tensor, output_stride: int) -> tf.Tensor:
         window = None
         if self.image_pooling_crop_size is not None:
-            sides = zip(scaled_size(self.image_pooling_crop_size, 1 / output_stride), spatial_size(features),
-                        strict=True)
-            # An image smaller than the crop that the pooling was made for is pooled as a whole.
-            height, width = (min(side, size) if isinstance(size, int) else side for side, size in sides)
-            window = height, width
+            window = scaled_size(self.image_pooling_crop_size, 1 / output_stride)
         gate = quantized_sigmoid if self.image_se_uses_qsigmoid else tf.nn.sigmoid
         return image_pooling(features, self.aspp_convs_filters, window=window, stride=self.image_pooling_stride,
                              gate=gate if self.aspp_with_squeeze_and_excitation else None)

@@ -9,8 +9,10 @@ import pytest
 
 from deeplab.backbones import BACKBONES
 from deeplab.compat import tf
+from deeplab.layers.scope import model_scope
 from deeplab.nets import NETS
 from deeplab.nets.parts.dense_prediction_cell import CELLS, load_cell
+from deeplab.nets.parts.head import Head, head_scope
 from tests.deeplab import fill
 from tests.deeplab.nets.contract import (
     NUM_CLASSES,
@@ -68,6 +70,25 @@ def test_a_graph_of_unknown_size_equals_one_of_known_size(net, stride, size):
             fill.fill(session, 'B')
             found.append(session.run(logits, {images: image}))
     assert found[1].shape == (1, *(math.ceil(side / stride) for side in size), NUM_CLASSES)
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5 * np.abs(found[1]).max())
+
+
+@pytest.mark.parametrize('options', [
+    {'dense_prediction_cell': [{'op': 'pyramid_pooling', 'input': -1, 'grid_size': [1, 1]},
+                               {'op': 'pyramid_pooling', 'input': 0, 'grid_size': [2, 3]}]},
+    {'dense_prediction_cell': [{'op': 'pyramid_pooling', 'input': -1, 'grid_size': [2, 1]}],
+     'image_pooling_crop_size': (33, 257)},
+    {'dense_prediction_cell': [{'op': 'pyramid_pooling', 'input': -1, 'kernel': [2, 9], 'target_size_factor': [2, 9]}]},
+    {'image_pooling_crop_size': (33, 129)}, {'image_pooling_crop_size': (129, 17), 'image_pooling_stride': (4, 5)}])
+def test_a_head_pools_features_of_unknown_size_as_those_of_known_size(options):
+    features = np.random.RandomState(0).normal(size=(2, 5, 7, 4)).astype(np.float32)
+    head, found = Head(aspp_convs_filters=4, cell_filters=4, cell_concat_filters=4, atrous_rates=(), **options), []
+    for shape in ([None, None, None, 4], features.shape):
+        with tf.Graph().as_default(), tf.Session() as session, model_scope(training=False), head_scope():
+            outputs = head.context(tf.placeholder_with_default(features, shape), 16, training=False)
+            fill.fill(session, 'B')
+            found.append(session.run(outputs))
+    assert found[1].shape == (2, 5, 7, 4) and found[1].std() > 0.01
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5 * np.abs(found[1]).max())
 
 
