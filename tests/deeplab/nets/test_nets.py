@@ -92,6 +92,17 @@ def test_a_head_pools_features_of_unknown_size_as_those_of_known_size(options):
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5 * np.abs(found[1]).max())
 
 
+@pytest.mark.parametrize('options', [
+    {}, {'dense_prediction_cell': [{'op': 'pyramid_pooling', 'input': -1, 'grid_size': [1, 1]}]}])
+@pytest.mark.parametrize(('output_stride', 'window'), [(4, [9, 5]), (8, [5, 3]), (16, [3, 2])])
+def test_a_window_of_image_pooling_is_given_in_pixels(options, output_stride, window):
+    head = Head(aspp_convs_filters=4, atrous_rates=(), image_pooling_crop_size=(33, 17), **options)
+    with tf.Graph().as_default() as graph, model_scope(training=False), head_scope():
+        head.context(tf.zeros([1, 17, 17, 4]), output_stride, training=False)
+        pool, = [op for op in graph.get_operations() if op.type == 'AvgPool']
+    assert pool.get_attr('ksize') == [1, *window, 1]
+
+
 def test_another_scale_shares_every_variable():
     with tf.Graph().as_default():
         for size, created in ((65, None), (33, [])):
