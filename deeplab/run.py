@@ -31,7 +31,7 @@ class Run:
 
     @property
     def eval_output_stride(self) -> int:
-        return self.recipe.evaluation.output_stride or self.recipe.model.output_stride
+        return protocol.output_stride(self.recipe)
 
     @property
     def images_per_step(self) -> int:

@@ -1,11 +1,11 @@
 """An evaluation protocol: what of it is allowed, and what results, tables and folders call it. No TensorFlow."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from console.choices import choose, nearest
-from deeplab.recipes.schema import Evaluation
+from deeplab.recipes.schema import Evaluation, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,11 +87,17 @@ def scored_resized(evaluation: Evaluation) -> bool:
     return bool(evaluation.min_resize) and (evaluation.official_compat or evaluation.resolution == 'resized')
 
 
-def describe(evaluation: Evaluation, output_stride: int) -> dict[str, Any]:
-    """The whole protocol, as results hold it."""
+def output_stride(recipe: Recipe) -> int:
+    """That of evaluation: the model's own, unless it is given."""
+    return recipe.evaluation.output_stride or recipe.model.output_stride
+
+
+def describe(recipe: Recipe) -> dict[str, Any]:
+    """The whole protocol, as results hold it: all that decides a number but weights, split and classes."""
+    evaluation = recipe.evaluation
     parameters = crf_parameters(evaluation)
     return {
-        'output_stride': output_stride, 'scales': list(evaluation.scales), 'flip': evaluation.flip,
+        'output_stride': output_stride(recipe), 'scales': list(evaluation.scales), 'flip': evaluation.flip,
         'fusion': evaluation.fusion, 'pad_to': list(evaluation.pad_to),
         'resize': [evaluation.min_resize, evaluation.max_resize, evaluation.resize_factor],
         'tiles': {'size': list(evaluation.tile_size), 'overlap': evaluation.tile_overlap,
@@ -102,56 +108,85 @@ def describe(evaluation: Evaluation, output_stride: int) -> dict[str, Any]:
         'official_compat': evaluation.official_compat,
         'resolution': 'resized' if scored_resized(evaluation) else 'original',
         'absent_classes': evaluation.absent,
-        'first_images': evaluation.limit,
+        'precision': recipe.train.precision,
+        'first_images': min(filter(None, (recipe.data.limit, evaluation.limit)), default=0),
     }
+
+
+class _Part(NamedTuple):
+    """What a protocol has: in words, and in a folder's name; nothing where it hasn't."""
+
+    words: str = ''
+    short: str = ''
 
 
 def text(protocol: Mapping[str, Any]) -> str:
     """What `describe` gave, on one line; older results lack some of it."""
-    scales = [f'{scale:g}' for scale in protocol['scales']]
-    tiles, crf = protocol.get('tiles'), protocol.get('crf')
-    resized = protocol.get('resize', [0])[0]
-    parts = {
-        f'OS {protocol["output_stride"]}': True,
-        f'scales {", ".join(scales)}': scales != ['1'],
-        'flip': protocol['flip'],
-        'max-fused': protocol.get('fusion', 'mean') == 'max',
-        _tiles_text(tiles) if tiles else '': tiles,
-        f'padded to {"x".join(map(str, protocol["pad_to"]))}': protocol['pad_to'],
-        f'resized to {resized}': resized,
-        'scored there': protocol.get('resolution') == 'resized',
-        'classes enlarged': protocol.get('upsampled') == 'classes',
-        _crf_text(crf) if crf else '': crf,
-        'as official': protocol.get('official_compat'),
-        f'absent classes: {protocol["absent_classes"]}': protocol['absent_classes'] != 'union',
-        f'first {protocol.get("first_images")} images': protocol.get('first_images'),
-    }
-    return ', '.join(part for part, used in parts.items() if used)
+    return ', '.join(part.words for part in _parts(protocol) if part.words)
 
 
-def _tiles_text(tiles: Mapping[str, Any]) -> str:
-    above = f' above {tiles["above_pixels"]} pixels' if tiles['above_pixels'] else ''
-    return (f'tiles {"x".join(map(str, tiles["size"]))}{above}, overlap {tiles["overlap"]:.2f}'
-            f'{", gaussian" if tiles["weighting"] == "gaussian" else ""}')
-
-
-def _crf_text(crf: Mapping[str, Any]) -> str:
-    """The set of parameters, and those that aren't the set's."""
-    usual = dataclasses.asdict(CRFS[crf['parameters']]) | {'parameters': crf['parameters']}
-    changed = [f'{name} {value:g}' for name, value in crf.items() if value != usual[name]]
-    return ' with '.join([f'CRF {crf["parameters"]}', *([' and '.join(changed)] if changed else [])])
-
-
-def name(evaluation: Evaluation, output_stride: int) -> str:
+def name(protocol: Mapping[str, Any]) -> str:
     """A part of a folder's name, such as 'os16', 'os8_0.5_1_1.5_flip' or 'os16_resized513_official'."""
-    scales = [] if evaluation.scales == (1.0,) else [f'{scale:g}' for scale in evaluation.scales]
-    tiles = 'x'.join(map(str, evaluation.tile_size))
-    crf_options = [f'{name}{value:g}' for name, value in evaluation.crf_options.items()]
-    others = {'flip': evaluation.flip, 'max': evaluation.fusion == 'max',
-              f'tiles{tiles}_{evaluation.tile_overlap:.2f}_{evaluation.tile_weighting}': tiles,
-              f'resized{evaluation.min_resize}': evaluation.min_resize,
-              'scored_resized': evaluation.resolution == 'resized',
-              'nearest': not evaluation.upsample_logits, 'official': evaluation.official_compat,
-              '_'.join(['crf', evaluation.crf, *crf_options]): evaluation.crf,
-              evaluation.absent: evaluation.absent != 'union', f'first{evaluation.limit}': evaluation.limit}
-    return '_'.join([f'os{output_stride}', *scales, *(each for each, used in others.items() if used)])
+    return '_'.join(part.short for part in _parts(protocol) if part.short)
+
+
+def _parts(protocol: Mapping[str, Any]) -> list[_Part]:
+    """Everything that isn't usual, so that neither line nor name can leave out what the other has."""
+    stride, absent, precision = (protocol.get(key) for key in ('output_stride', 'absent_classes', 'precision'))
+    official, first = protocol.get('official_compat'), protocol.get('first_images')
+    table = [
+        (True, _Part(f'OS {stride}', f'os{stride}')),
+        (protocol['scales'] != [1], _scales(protocol['scales'])),
+        (protocol['flip'], _Part('flip', 'flip')),
+        (protocol.get('fusion') == 'max', _Part('max-fused', 'max')),
+        (True, _tiles(**protocol.get('tiles') or {})),
+        (protocol['pad_to'], _Part(f'padded to {_sides(protocol["pad_to"])}', f'padded{_sides(protocol["pad_to"])}')),
+        (True, _resized(*protocol.get('resize', ()))),
+        # The official code scores there anyway.
+        (protocol.get('resolution') == 'resized', _Part('scored there', '' if official else 'scored_resized')),
+        (protocol.get('upsampled') == 'classes', _Part('classes enlarged', 'nearest')),
+        (True, _crf(protocol.get('crf'))),
+        (official, _Part('as official', 'official')),
+        (absent != 'union', _Part(f'absent classes: {absent}', f'{absent}')),
+        (precision not in (None, 'float32'), _Part(f'{precision}', f'{precision}')),
+        (first, _Part(f'first {first} images', f'first{first}')),
+    ]
+    return [part for has, part in table if has]
+
+
+def _sides(size: Sequence[int]) -> str:
+    return 'x'.join(map(str, size))
+
+
+def _scales(scales: Sequence[float]) -> _Part:
+    each = [f'{scale:g}' for scale in scales]
+    return _Part(f'scales {", ".join(each)}', '_'.join(each))
+
+
+def _tiles(size: Sequence[int] = (), overlap: float = 0, weighting: str = '', above_pixels: int = 0) -> _Part:
+    if not size:
+        return _Part()
+    share = f'{overlap:.2f}' if overlap in (1 / 3, round(overlap, 2)) else f'{overlap:g}'
+    above = f' above {above_pixels} pixels' if above_pixels else ''
+    return _Part(f'tiles {_sides(size)}{above}, overlap {share}{", gaussian" if weighting == "gaussian" else ""}',
+                 f'tiles{_sides(size)}_{share}_{weighting}' + (f'_above{above_pixels}' if above_pixels else ''))
+
+
+def _resized(short_side: int = 0, long_side: int = 0, factor: int = 0) -> _Part:
+    if not short_side:
+        return _Part()
+    return _Part(f'resized to {short_side}' + (f', at most {long_side}' if long_side else '')
+                 + (f', multiples of {factor} plus one' if factor else ''),
+                 f'resized{short_side}' + (f'_max{long_side}' if long_side else '')
+                 + (f'_factor{factor}' if factor else ''))
+
+
+def _crf(crf: Mapping[str, Any] | None) -> _Part:
+    """The set of parameters, and those that aren't the set's."""
+    if not crf:
+        return _Part()
+    usual = dataclasses.asdict(CRFS[crf['parameters']]) | {'parameters': crf['parameters']}
+    changed = {name: value for name, value in crf.items() if value != usual[name]}
+    told = ' and '.join(f'{name} {value:g}' for name, value in changed.items())
+    return _Part(f'CRF {crf["parameters"]}' + (f' with {told}' if told else ''),
+                 '_'.join(['crf', crf['parameters'], *(f'{name}{value:g}' for name, value in changed.items())]))

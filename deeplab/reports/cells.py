@@ -31,8 +31,7 @@ def cells(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> Cells:
         recipe=name,
         status=row.status if name in known else '',
         data=f'{result["data"]["dataset"]} {result["data"]["split"]}, {result["data"]["num_images"]} images',
-        protocol=protocol.text(result['protocol'])
-        + ('' if result['precision'] == 'float32' else f', {result["precision"]}'),
+        protocol=protocol.text(result['protocol']),
         expected=_expected(result, row),
         measured=f'{result["scores"]["mean_iou"]:.2f}',
         pixel_accuracy=f'{result["scores"]["pixel_accuracy"]:.2f}',

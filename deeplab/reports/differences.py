@@ -72,15 +72,16 @@ def _data(result: Mapping[str, Any], row: Recipe) -> Iterator[str]:
 
 def _protocol(result: Mapping[str, Any], row: Recipe) -> Iterator[str]:
     found = result['protocol']
-    wanted = protocol.describe(row.evaluation, row.evaluation.output_stride or row.model.output_stride)
-    for name, value in wanted.items():
-        if found.get(name, value) != value:  # older results don't say everything
+    for name, value in protocol.describe(row).items():
+        # Older results don't say everything; a figure's precision isn't that of the row's training.
+        if name != 'precision' and found.get(name, value) != value:
             yield f'evaluated with {name} {found[name]}; the row says {value}'
 
 
 def _precision(result: Mapping[str, Any]) -> Iterator[str]:
-    if result['precision'] != 'float32':
-        yield f'evaluated in {result["precision"]}, which moves the mean IoU by some tenths'
+    precision = result['protocol']['precision']
+    if precision != 'float32':
+        yield f'evaluated in {precision}, which moves the mean IoU by some tenths'
 
 
 def _classes(result: Mapping[str, Any]) -> Iterator[str]:

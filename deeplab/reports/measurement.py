@@ -44,7 +44,6 @@ class Measurement:
 
     recipe: Recipe
     dataset: Dataset
-    output_stride: int
     confusion_matrix: np.ndarray
     num_images: int
     list_sha256: str | None
@@ -132,7 +131,6 @@ def check(measured: Measurement) -> tuple[bool, list[str]]:
 
 def to_dict(measured: Measurement) -> dict[str, Any]:
     """The result as it is written."""
-    evaluation = measured.recipe.evaluation
     found = measured.scores
     return {
         'name': measured.name,
@@ -145,11 +143,10 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
         'data': {'dataset': measured.dataset.name, 'split': measured.recipe.data.eval_split,
                  'num_images': measured.num_images, 'list_sha256': measured.list_sha256,
                  'ignore_label': measured.dataset.ignore_label},
-        'protocol': protocol.describe(evaluation, measured.output_stride),
+        'protocol': protocol.describe(measured.recipe),
         'checkpoint': {'path': portable(measured.checkpoint), 'sha256': measured.checkpoint_sha256,
                        'global_step': measured.global_step, 'mean_of': list(measured.averaged)},
         'training': _training(measured),
-        'precision': measured.recipe.train.precision,
         'seconds': round(measured.seconds, 1),
         'git': checkout.git(),
         'versions': {'deeplab': __version__, 'python': platform.python_version(), 'tensorflow': tensorflow.__version__,

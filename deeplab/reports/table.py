@@ -46,6 +46,8 @@ def load(folder: Path) -> list[dict[str, Any]]:
              for path in sorted(folder.glob('*.json'))]
     for result in found:
         result['recipe']['name'] = recipes.current_name(result['recipe']['name'])
+        if 'precision' in result:  # which results of before had beside the protocol
+            result['protocol']['precision'] = result.pop('precision')
     if not found:
         raise ValueError(f'{folder} has no results; evaluate.py writes them')
     return found

@@ -29,7 +29,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     run = model.run
     recipe = run.recipe
     index = inputs.index_evaluation(run)
-    name = f'{recipe.data.eval_split}_{protocol.name(recipe.evaluation, run.eval_output_stride)}'
+    name = f'{recipe.data.eval_split}_{protocol.name(protocol.describe(recipe))}'
     watching = [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
     if model_dir is not None:
         watching.append(eval_hooks.PicturesToTensorBoard(model_dir / f'eval_{name}', recipe.train.eval_images,
@@ -41,7 +41,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
         values = model.make_estimator(folder).evaluate(
             inputs.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix, name=name)
     return Measurement(
-        recipe=recipe, dataset=run.dataset, output_stride=run.eval_output_stride,
+        recipe=recipe, dataset=run.dataset,
         confusion_matrix=np.asarray(values['pixel_counts'], np.int64), num_images=index.num_examples,
         list_sha256=index.manifest['list_sha256'] if index.manifest and not recipe.data.limit else None,
         checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,

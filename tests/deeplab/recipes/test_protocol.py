@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -55,32 +56,95 @@ EVERYTHING = {
 }
 
 
+# A change of each field that decides a number, where need be from a protocol that has what the field belongs to.
+TILES = {'tile_size': (65, 97)}
+CRF = {'crf': 'deeplabv2_vgg16'}
+CHANGES = [
+    ({}, {'output_stride': 8}), ({}, {'pad_to': (513, 513)}), ({'pad_to': (513, 513)}, {'pad_to': (513, 769)}),
+    ({}, {'min_resize': 33}), ({'min_resize': 33}, {'max_resize': 65}), ({'min_resize': 33}, {'resize_factor': 16}),
+    ({'min_resize': 33, 'max_resize': 65}, {'max_resize': 0, 'resize_factor': 65}), ({}, {'scales': (0.5, 1.0)}),
+    ({}, {'flip': True}), ({'flip': True}, {'fusion': 'max'}), ({}, TILES), (TILES, {'tile_size': (97, 65)}),
+    (TILES, {'tile_overlap': 0.5}), (TILES, {'tile_overlap': 0.334}), (TILES, {'tile_weighting': 'gaussian'}),
+    (TILES, {'tile_limit': 9}), ({}, CRF), (CRF, {'crf': 'deeplabv2_resnet101'}),
+    (CRF, {'crf_options': {'bilateral_xy': 50}}), (CRF, {'crf_options': {'iterations': 5}}),
+    ({}, {'upsample_logits': False}), ({'min_resize': 33}, {'official_compat': True}), ({}, {'official_compat': True}),
+    ({}, {'absent': 'zero'}), ({}, {'absent': 'ground_truth'}), ({'min_resize': 33}, {'resolution': 'resized'}),
+    ({}, {'limit': 30}),
+]
+# These score bands besides, under tags and names of their own.
+NO_CHANGE = {'trimap', 'trimap_around'}
+
+
+def described(changes, **others):
+    """The protocol of such an evaluation, as it comes out of a result."""
+    recipe = recipes.override(Recipe(), {f'evaluation.{name}': value for name, value in changes.items()} | others)
+    protocol.check(recipe.evaluation)
+    return json.loads(json.dumps(protocol.describe(recipe)))
+
+
 def test_a_line_says_the_whole_protocol():
-    found = json.loads(json.dumps(protocol.describe(Evaluation(**EVERYTHING), 8)))
+    found = described(EVERYTHING, **{'model.output_stride': 8})
     assert protocol.text(found) == (
         'OS 8, scales 0.5, 1, flip, max-fused, tiles 65x97 above 9 pixels, overlap 0.33, gaussian, padded to 3x5, '
         'resized to 33, scored there, CRF deeplabv1_largefov, absent classes: zero, first 30 images')
-    assert protocol.text(json.loads(json.dumps(protocol.describe(Evaluation(), 16)))) == 'OS 16'
+    assert protocol.text(described({})) == 'OS 16'
     assert found['crf'] == {'parameters': 'deeplabv1_largefov', 'bilateral_weight': 4, 'bilateral_xy': 121,
                             'bilateral_rgb': 5, 'spatial_weight': 3, 'spatial_xy': 3, 'iterations': 10}
+    assert protocol.text(described({'min_resize': 33, 'max_resize': 65, 'resize_factor': 16})) == (
+        'OS 16, resized to 33, at most 65, multiples of 16 plus one')
 
 
-@pytest.mark.parametrize('option', EVERYTHING)
-def test_every_option_changes_text_and_name(option):
-    unchanged = getattr(Evaluation(), option)
-    without = {name: value for name, value in EVERYTHING.items() if name != option} | {option: unchanged}
-    several = [Evaluation(**EVERYTHING), Evaluation(**without)]
-    assert len({protocol.text(protocol.describe(each, 8)) for each in several}) == 2
-    if option not in ('pad_to', 'tile_limit'):
-        assert len({protocol.name(each, 8) for each in several}) == 2
+def test_every_field_that_decides_a_number_is_changed_here():
+    changed = {name for _, change in CHANGES for name in change}
+    assert changed | NO_CHANGE == {field.name for field in dataclasses.fields(Evaluation)}
+    assert not changed & NO_CHANGE
+
+
+@pytest.mark.parametrize(('base', 'change'), CHANGES, ids=str)
+def test_what_changes_a_number_changes_text_and_name(base, change):
+    several = [described(base), described(base | change)]
+    assert len({protocol.text(each) for each in several}) == 2
+    assert len({protocol.name(each) for each in several}) == 2
+
+
+def test_no_two_protocols_share_a_folder():
+    several = [described(base | change) for base, change in CHANGES] + [described({}), described(EVERYTHING)]
+    others = [{'data.limit': 7}, {'train.precision': 'bfloat16'}, {'train.precision': 'float16'}]
+    several += [described({}, **other) for other in others]
+    different = {json.dumps(each) for each in several}
+    assert len({protocol.name(each) for each in several}) == len(different) == len(CHANGES) + 5
+    assert len({protocol.text(each) for each in several}) == len(different)
+
+
+def test_a_folder_is_named_like_a_file():
+    names = [protocol.name(described(each)) for each in ({}, EVERYTHING, {'absent': 'ground_truth', 'flip': True})]
+    assert [re.sub(r'[\w.]', '', name) for name in names] == ['', '', '']
+    assert names[0] == 'os16' and names[2] == 'os16_flip_ground_truth'
+
+
+@pytest.mark.parametrize(('same', 'other'), [
+    ({'crf_options': {'bilateral_xy': 50, 'iterations': 5}}, {'crf_options': {'iterations': 5, 'bilateral_xy': 50}}),
+    ({'crf_options': {'spatial_xy': 2}}, {})])
+def test_one_protocol_has_one_name(same, other):
+    names = {protocol.name(described(CRF | options)) for options in (same, other)}
+    assert len(names) == 1
+
+
+@pytest.mark.parametrize(('data', 'evaluation', 'first'), [(0, 0, 0), (5, 0, 5), (0, 5, 5), (3, 5, 3), (5, 3, 3)])
+def test_the_first_images_are_those_that_both_limits_leave(data, evaluation, first):
+    assert described({'limit': evaluation}, **{'data.limit': data})['first_images'] == first
+
+
+def test_a_result_of_before_is_worded_without_what_it_lacks():
+    old = {'output_stride': 8, 'scales': [1.0], 'flip': True, 'pad_to': [], 'absent_classes': 'union'}
+    assert protocol.text(old) == 'OS 8, flip'
 
 
 def test_changed_parameters_of_a_crf_are_told():
-    usual, changed = (Evaluation(crf='deeplabv1_largefov', crf_options=options)
+    usual, changed = (described({'crf': 'deeplabv1_largefov', 'crf_options': options})
                       for options in ({}, {'bilateral_xy': 50, 'bilateral_weight': 4}))
-    assert protocol.text(protocol.describe(usual, 8)) == 'OS 8, CRF deeplabv1_largefov'
-    assert protocol.text(protocol.describe(changed, 8)) == 'OS 8, CRF deeplabv1_largefov with bilateral_xy 50'
-    assert protocol.name(usual, 8) != protocol.name(changed, 8)
+    assert protocol.text(usual) == 'OS 16, CRF deeplabv1_largefov'
+    assert protocol.text(changed) == 'OS 16, CRF deeplabv1_largefov with bilateral_xy 50'
 
 
 def test_options_replace_parameters_of_a_set():
@@ -130,7 +194,7 @@ def test_categories_equal_the_matrix_of_joined_labels():
     group = np.array([names.index(name) for name in cityscapes.categories])
     np.add.at(joined, (group[truth], group[predicted]), 1)
     measured = measurement.Measurement(
-        recipe=Recipe(), dataset=cityscapes, output_stride=8, confusion_matrix=matrix, num_images=4, list_sha256='ab',
+        recipe=Recipe(), dataset=cityscapes, confusion_matrix=matrix, num_images=4, list_sha256='ab',
         checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789', global_step=7, gpus=(), seconds=1.25)
     found = measurement.to_dict(measured)['categories']
     wanted = np.diag(joined) / (joined.sum(0) + joined.sum(1) - np.diag(joined))

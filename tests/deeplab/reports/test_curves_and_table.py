@@ -43,8 +43,8 @@ def test_every_result_has_a_row_with_its_protocol():
     for line in lines:
         assert len(line) == len(table.COLUMNS)
     one = json.loads(json.dumps(results[0]))
-    one['protocol'] |= {'output_stride': 8, 'scales': [0.5, 1.0], 'flip': True, 'pad_to': [3, 5]}
-    one['precision'] = 'bfloat16'
+    one['protocol'] |= {'output_stride': 8, 'scales': [0.5, 1.0], 'flip': True, 'pad_to': [3, 5],
+                        'precision': 'bfloat16'}
     assert table.rows([one])[0][3] == 'OS 8, scales 0.5, 1, flip, padded to 3x5, bfloat16'
 
 

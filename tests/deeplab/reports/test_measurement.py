@@ -23,7 +23,7 @@ def example(matrix=None, step=7, **expected):
     if matrix is None:
         matrix = np.eye(CLASSES, dtype=np.int64) * 90 + 2  # IoU of every class: 92 / 112
     return measurement.Measurement(
-        recipe=recipe, dataset=rows.load('synthetic'), output_stride=8, confusion_matrix=matrix,
+        recipe=recipe, dataset=rows.load('synthetic'), confusion_matrix=matrix,
         num_images=4, list_sha256='ab', checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789',
         global_step=step, gpus=(), seconds=1.25)
 
@@ -89,10 +89,10 @@ def test_the_file_holds_what_was_measured_and_how(tmp_path):
     assert record['confusion_matrix'] == measured.confusion_matrix.tolist()
     assert recipes.from_dict(record['recipe']) == measured.recipe
     assert record['scores']['mean_iou'] == pytest.approx(100 * 92 / 112)
-    assert record['protocol'] == {'output_stride': 8, 'scales': [1.0], 'flip': False, 'fusion': 'mean', 'pad_to': [],
+    assert record['protocol'] == {'output_stride': 16, 'scales': [1.0], 'flip': False, 'fusion': 'mean', 'pad_to': [],
                                   'tiles': None, 'crf': None, 'resize': [0, 0, 0], 'upsampled': 'logits',
                                   'official_compat': False, 'resolution': 'original', 'absent_classes': 'union',
-                                  'first_images': 0}
+                                  'precision': 'float32', 'first_images': 0}
     assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7, 'mean_of': []}
     assert record['data']['num_images'] == 4 and record['data']['list_sha256'] == 'ab'
     assert set(record['versions']) == {'deeplab', 'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}

@@ -115,7 +115,7 @@ def shown(result):
     ({'data__dataset': 'mine'}, {'paper': '67.07 on camvid val', 'difference': ''}),
     ({'checkpoint__global_step': 0}, {'steps': 'released weights'}),
     ({'recipe__name': 'mine'}, {'status': '', 'paper': '67.07', 'steps': '6000 steps'}),
-    ({'git__dirty': True, 'precision': 'bfloat16'}, {'commit': CAMVID['git']['commit'][:7] + '+',
+    ({'git__dirty': True, 'protocol__precision': 'bfloat16'}, {'commit': CAMVID['git']['commit'][:7] + '+',
                                                      'protocol': 'OS 16, bfloat16'}),
 ])
 def test_the_page_words_a_row_as_the_table_does(changes, expected):
@@ -157,7 +157,7 @@ def low(**changes):
     (low(checkpoint__global_step=0, recipe__model__output_stride=8), 'the model was changed: model.output_stride'),
     (low(protocol__output_stride=8), 'evaluated with output_stride 8; the row says 16'),
     (low(protocol__flip=True), 'evaluated with flip True; the row says False'),
-    (low(precision='bfloat16'), 'evaluated in bfloat16'),
+    (low(protocol__precision='bfloat16'), 'evaluated in bfloat16'),
     (low(), 'class pole has 4.1 % IoU'),
 ])
 def test_why_is_mine_lower(result, reason):
