@@ -31,11 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from deeplab.reports import measurement
     from deeplab.trained import checkpointed, evaluation
     resolved = run.resolve(recipe)
-    count = evaluation.num_images(resolved)  # damaged records are found before a graph is built
+    scope = evaluation.scope_of(resolved)  # damaged records are found before a graph is built
     if own.check:
-        measurement.require_expected(recipe, count)
+        measurement.require_expected(recipe, scope.num_images)
     models = checkpointed.load(resolved, checkpointed.checkpoints(model_dir, own.checkpoint, recipe.name))
     for model in models:
+        print(f'{model}: {scope}', flush=True)
+        if scope.warning:
+            print(f'warning: {scope.warning}', file=sys.stderr, flush=True)
         measured = evaluation.evaluate(model, model_dir, own.pictures)
         line = f'{model.prefix}: {measurement.line(measured)}'
         print(line if own.checkpoint == 'all' else measurement.table(measured))

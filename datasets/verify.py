@@ -6,7 +6,6 @@ A record is bad when its CRCs, its keys, its encodings, its sizes or its label i
 what its manifest says. Either is exit status 1, repaired or not.
 """
 
-import hashlib
 import os
 import re
 import sys
@@ -75,7 +74,7 @@ def _differences(report: Report, written: dict[str, Any]) -> list[str]:
     if report.bad:
         return problems
     found = {'num_examples': len(report.names),
-             'list_sha256': hashlib.sha256('\n'.join(report.names).encode()).hexdigest()}
+             'list_sha256': manifest.list_hash(report.names)}
     if report.names:
         found |= repair.updated(written, report.names, report.pixels, written['shards'])
     return problems + [f'{key} is {found[key]}, the manifest says {written[key]}' for key in found

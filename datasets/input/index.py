@@ -19,13 +19,15 @@ ON_CORRUPT = ('stop', 'skip')
 class RecordIndex:
     """The shards of a split, the byte offsets (int64) of each one's records, and the manifest when there is one.
 
-    `corrupt` are the records to be skipped.
+    `corrupt` are the records to be skipped; `left_out` counts those of the split that `subset.first` didn't take, whose
+    manifest is still the whole split's.
     """
 
     files: tuple[str, ...]
     offsets: tuple[np.ndarray, ...]
     manifest: dict | None
     corrupt: tuple[checks.Bad, ...] = ()
+    left_out: int = 0
 
     @property
     def num_examples(self) -> int:

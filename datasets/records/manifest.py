@@ -43,7 +43,7 @@ def shard_entry(path: Path, num_records: int) -> dict:
 
 
 def build(dataset: Dataset, split: str, ids: Sequence[str], pixels: Pixels, shards: Sequence[dict]) -> dict:
-    """The manifest; the list's hash is that of the ids joined by line feeds, however the list was written.
+    """The manifest.
 
     `num_images` counts what the list names and the published number means; examples may be tiles of these.
     """
@@ -62,10 +62,15 @@ def build(dataset: Dataset, split: str, ids: Sequence[str], pixels: Pixels, shar
         'class_image_pixels': _of_classes(dataset, pixels.image_pixels),
         'ignore_label': dataset.ignore_label,
         'ignored_pixels': int(pixels.counts[dataset.ignore_label]),
-        'list_sha256': hashlib.sha256('\n'.join(ids).encode()).hexdigest(),
+        'list_sha256': list_hash(ids),
         'shards': list(shards),
         'tool': TOOL,
     }
+
+
+def list_hash(ids: Sequence[str]) -> str:
+    """Of the ids joined by line feeds, however the list was written."""
+    return hashlib.sha256('\n'.join(ids).encode()).hexdigest()
 
 
 def _of_classes(dataset: Dataset, counts: np.ndarray) -> list[int]:

@@ -29,6 +29,7 @@ from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from deeplab.reports.differences import in_steps
+from deeplab.reports.scope import Scope, images
 from pretrained import released
 
 OF_A_RUN = ('best', 'average')  # folders of a model_dir that hold a checkpoint
@@ -39,6 +40,7 @@ ONE_CLASS = 0.99  # a larger share of the predictions in one class is worth a wa
 class Measurement:
     """One evaluation; `confusion_matrix` is int64 [C,C], rows the truth, and `trimap` has one for each width.
 
+    `list_sha256` is of the names of the images that were evaluated, `split_images` counts those of the whole split,
     `averaged` names the checkpoints whose mean was evaluated, if it was one.
     """
 
@@ -46,6 +48,7 @@ class Measurement:
     dataset: Dataset
     confusion_matrix: np.ndarray
     num_images: int
+    split_images: int
     list_sha256: str | None
     checkpoint: str
     checkpoint_sha256: str
@@ -58,6 +61,10 @@ class Measurement:
     @cached_property
     def scores(self) -> metrics.Scores:
         return metrics.scores(self.confusion_matrix, self.recipe.evaluation.absent)
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.recipe, self.dataset, self.num_images, self.split_images)
 
     @property
     def truth_share(self) -> np.ndarray:
@@ -88,7 +95,9 @@ def table(measured: Measurement) -> str:
 
 
 def warnings(measured: Measurement) -> Iterator[str]:
-    """What usually means that something is wrong with the model or the labels."""
+    """What makes the scores no figure of the split, or usually means that model or labels are wrong."""
+    if measured.scope.warning:
+        yield measured.scope.warning
     for name, iou, truth, predicted in zip(measured.dataset.class_names, measured.scores.per_class_iou,
                                            measured.truth_share, measured.predicted_share, strict=True):
         if iou == 0:
@@ -101,7 +110,7 @@ def warnings(measured: Measurement) -> Iterator[str]:
 def line(measured: Measurement) -> str:
     """The scores on one line."""
     return (f'mean IoU {100 * measured.scores.of["mean_iou"]:.2f}, pixel accuracy '
-            f'{100 * measured.scores.of["pixel_accuracy"]:.2f} on {measured.num_images} images')
+            f'{100 * measured.scores.of["pixel_accuracy"]:.2f} on {images(measured.num_images, measured.split_images)}')
 
 
 def require_expected(recipe: Recipe, num_images: int) -> None:
@@ -141,7 +150,8 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
         'categories': _categories(measured),
         'trimap': _trimap(measured),
         'data': {'dataset': measured.dataset.name, 'split': measured.recipe.data.eval_split,
-                 'num_images': measured.num_images, 'list_sha256': measured.list_sha256,
+                 'num_images': measured.num_images, 'split_images': measured.split_images,
+                 'list_sha256': measured.list_sha256,
                  'ignore_label': measured.dataset.ignore_label},
         'protocol': protocol.describe(measured.recipe),
         'checkpoint': {'path': portable(measured.checkpoint), 'sha256': measured.checkpoint_sha256,

@@ -29,6 +29,10 @@ class Trained:
     step: int | None
     averaged: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Which weights, in words."""
+        return self.prefix if self.step is None else f'{self.prefix}, step {self.step}'
+
     def make_estimator(self, model_dir: Path) -> estimator.Estimator:
         """An Estimator to evaluate and predict with; give it `prefix` as checkpoint_path."""
         base = make_estimator(self.run, model_dir)

@@ -1,15 +1,20 @@
 """Evaluates a trained model on a split under the protocol of its recipe, from exact confusion matrices."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from console.progress import Progress
+from datasets.input_fn import RecordIndex
+from datasets.records import manifest
 from deeplab import metrics
-from deeplab.compat import tensorflow
+from deeplab.compat import tensorflow, tf
 from deeplab.recipes import protocol
+from deeplab.reports import scope
 from deeplab.reports.measurement import Measurement
+from deeplab.reports.scope import Scope
 from deeplab.run import Run
 from deeplab.trained import checkpointed
 from deeplab.trained.checkpointed import Trained
@@ -30,7 +35,9 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     recipe = run.recipe
     index = inputs.index_evaluation(run)
     name = f'{recipe.data.eval_split}_{protocol.name(protocol.describe(recipe))}'
-    watching = [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
+    names = eval_hooks.Names()
+    watching: list[tf.train.SessionRunHook] = [names, eval_hooks.ShowProgress(
+        lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
     if model_dir is not None:
         watching.append(eval_hooks.PicturesToTensorBoard(model_dir / f'eval_{name}', recipe.train.eval_images,
                                                          run.dataset.class_names))
@@ -43,13 +50,20 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     return Measurement(
         recipe=recipe, dataset=run.dataset,
         confusion_matrix=np.asarray(values['pixel_counts'], np.int64), num_images=index.num_examples,
-        list_sha256=index.manifest['list_sha256'] if index.manifest and not recipe.data.limit else None,
+        split_images=scope.of(recipe, run.dataset, index).split_images, list_sha256=_list_hash(index, names.found),
         checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,
         gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),
         seconds=time.monotonic() - start, averaged=model.averaged,
         trimap={width: np.asarray(values[f'{metrics.TRIMAP}/{width}'], np.int64) for width in recipe.evaluation.trimap})
 
 
-def num_images(run: Run) -> int:
-    """Images that the recipe evaluates."""
-    return inputs.index_evaluation(run).num_examples
+def _list_hash(index: RecordIndex, names: Sequence[str]) -> str | None:
+    """Of the images that were evaluated; nobody knows those of records without a manifest, which may have no names."""
+    if not index.manifest:
+        return None
+    return manifest.list_hash(names) if index.left_out else index.manifest['list_sha256']
+
+
+def scope_of(run: Run) -> Scope:
+    """What the recipe evaluates; ValueError where the records are missing, empty or damaged."""
+    return scope.of(run.recipe, run.dataset, inputs.index_evaluation(run))

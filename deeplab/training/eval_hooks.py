@@ -47,6 +47,20 @@ class ShowProgress(tf.train.SessionRunHook):
         self._progress.close()
 
 
+class Names(tf.train.SessionRunHook):
+    """Collects the names of the evaluated images, in order."""
+
+    def begin(self) -> None:
+        self.found: list[str] = []
+        self._names = tf.get_collection(watched.EVALUATED_FILENAMES)[0]
+
+    def before_run(self, run_context: tf.train.SessionRunContext) -> tf.train.SessionRunArgs:
+        return tf.train.SessionRunArgs(self._names)
+
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
+        self.found += [name.decode(errors='replace') for name in run_values.results]
+
+
 class FirstPictures(tf.train.SessionRunHook):
     """Collects image | truth | prediction of the first images of a split, and hands them on at the end."""
 

@@ -13,6 +13,7 @@ from deeplab.compat import estimator, tf
 from deeplab.model_fn import WarmStart
 from deeplab.recipes import epochs
 from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH
+from deeplab.reports import scope
 from deeplab.run import Run
 from deeplab.training import corrupt, eval_hooks, hooks
 from deeplab.training.devices import is_chief, worker
@@ -156,6 +157,10 @@ def _announce(run: Run, model_dir: Path, train_index: input_fn.RecordIndex, eval
     say(f'{recipe.name}: {recipe.model.net} on {recipe.model.backbone}, {run.dataset.name} '
         f'({train_index.num_examples} {recipe.data.train_split}, {eval_index.num_examples} {recipe.data.eval_split} '
         f'images, {run.num_classes} classes) -> {model_dir}')
+    evaluated = scope.of(recipe, run.dataset, eval_index)
+    say(f'evaluations: {evaluated}')
+    if evaluated.warning:
+        say(f'warning: {evaluated.warning}')
     batches = f' x {recipe.train.accumulate_steps} batches' if recipe.train.accumulate_steps > 1 else ''
     say(f'batch: {batch} images per replica x {replicas} replica{"s" * (replicas > 1)}{batches} = '
         f'{run.images_per_step * replicas} per step; steps {latest_step(model_dir)} to {recipe.train.max_steps} are '

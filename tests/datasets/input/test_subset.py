@@ -18,3 +18,5 @@ def test_the_first_examples_in_record_order(count, files, offsets):
     found = subset.first(INDEX, count)
     assert (found.files, [places.tolist() for places in found.offsets]) == (files, offsets)
     assert found.num_examples == sum(map(len, offsets)) and found.manifest == {'x': 1}
+    assert found.left_out == 6 - found.num_examples
+    assert subset.first(found, 1).left_out == 5

@@ -1,6 +1,7 @@
 """The protocol: what is refused, what results and tables call it, bands, categories, first images, means of runs."""
 
 import dataclasses
+import hashlib
 import json
 import re
 
@@ -194,7 +195,7 @@ def test_categories_equal_the_matrix_of_joined_labels():
     group = np.array([names.index(name) for name in cityscapes.categories])
     np.add.at(joined, (group[truth], group[predicted]), 1)
     measured = measurement.Measurement(
-        recipe=Recipe(), dataset=cityscapes, confusion_matrix=matrix, num_images=4, list_sha256='ab',
+        recipe=Recipe(), dataset=cityscapes, confusion_matrix=matrix, num_images=4, split_images=4, list_sha256='ab',
         checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789', global_step=7, gpus=(), seconds=1.25)
     found = measurement.to_dict(measured)['categories']
     wanted = np.diag(joined) / (joined.sum(0) + joined.sum(1) - np.diag(joined))
@@ -211,7 +212,7 @@ def test_categories_are_for_all_classes_or_none(tmp_path):
     assert rows.load('voc2012').categories == ()
 
 
-def test_the_mean_of_checkpoints_is_evaluated_near_boundaries_on_the_first_images(record_dir, tmp_path):
+def test_the_mean_of_checkpoints_is_evaluated_near_boundaries_on_the_first_images(raw, record_dir, tmp_path, capsys):
     folder = models.write_model_dir(models.tiny(), tmp_path / 'model')
     result = tmp_path / 'r.json'
     assert guarded(lambda: evaluate.main([
@@ -221,6 +222,13 @@ def test_the_mean_of_checkpoints_is_evaluated_near_boundaries_on_the_first_image
     assert found['checkpoint']['mean_of'] == ['model.ckpt-3', 'model.ckpt-7']
     assert found['checkpoint']['global_step'] == 7
     assert found['data']['num_images'] == 2 and found['protocol']['first_images'] == 2
+    listed = (raw / 'ImageSets/Segmentation/val.txt').read_text().split()
+    assert found['data']['list_sha256'] == hashlib.sha256('\n'.join(listed[:2]).encode()).hexdigest()
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == (
+        f'{folder}/average/model.ckpt-7-mean-2, step 7: synthetic val, 2 of 40 images; OS 16, first 2 images, float32')
+    assert said.err.count('warning: only 2 of the 40 images of synthetic val') == 2  # before, and beside the score
+    assert 'evaluation.limit = 2' in said.err
     pixels = [found['trimap']['widths'][width]['pixels'] for width in ('1', '4')]
     assert 0 < pixels[0] < pixels[1] < np.sum(found['confusion_matrix'])
     means = tf.train.load_checkpoint(str(tmp_path / found['checkpoint']['path']))

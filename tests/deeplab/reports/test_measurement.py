@@ -24,7 +24,7 @@ def example(matrix=None, step=7, **expected):
         matrix = np.eye(CLASSES, dtype=np.int64) * 90 + 2  # IoU of every class: 92 / 112
     return measurement.Measurement(
         recipe=recipe, dataset=rows.load('synthetic'), confusion_matrix=matrix,
-        num_images=4, list_sha256='ab', checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789',
+        num_images=4, split_images=4, list_sha256='ab', checkpoint='x/model.ckpt-7', checkpoint_sha256='0123456789',
         global_step=step, gpus=(), seconds=1.25)
 
 

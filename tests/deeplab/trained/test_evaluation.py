@@ -111,7 +111,7 @@ def test_all_checkpoints_get_a_line_and_a_result(record_dir, model_dir, capsys):
     assert main(evaluate, '--model_dir', model_dir, '--checkpoint', 'all', '--record_dir', record_dir) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if 'mean IoU' in line]
     assert [line.split(':')[0] for line in lines] == [str(model_dir / f'model.ckpt-{step}') for step in (3, 7)]
-    assert all(f'on {VAL} images' in line for line in lines)
+    assert all(f'on {VAL} of 40 images' in line for line in lines)
     results = [json.loads((model_dir / 'results' / f'custom-val-{step}.json').read_text()) for step in (3, 7)]
     assert results[0]['checkpoint']['sha256'] != results[1]['checkpoint']['sha256']
     assert results[0]['confusion_matrix'] != results[1]['confusion_matrix']
