@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, overrides = parser.parse(argv)
     if own.checkpoint == 'all' and (own.check or own.result):
         parser.error('--check and --result are for one checkpoint, not for --checkpoint all')
-    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides)
+    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides, own.checkpoint)
     model_dir = Path(own.model_dir) if own.model_dir else None
 
     from deeplab import run  # TensorFlow is imported only when the flags are right

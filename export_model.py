@@ -22,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--export_dir', type=Path, required=True, help='a folder <timestamp> is made in it')
     own, overrides = parser.parse(argv)
     # Reduced precision is a session's option, which a SavedModel can't carry.
-    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides | {'train.precision': 'float32'})
+    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides | {'train.precision': 'float32'},
+                                         own.checkpoint)
     model_dir = Path(own.model_dir) if own.model_dir else None
 
     from deeplab import run  # TensorFlow is imported only when the flags are right

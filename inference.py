@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--submission', help='voc | cityscapes | ade20k: PNGs and archive for the benchmark instead')
     parser.add_argument('--overwrite', action='store_true', help='replace PNGs that exist')
     own, overrides = parser.parse(argv)
-    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides)
+    recipe = flags.choose_trained_recipe(own.recipe, own.model_dir, overrides, own.checkpoint)
     model_dir = Path(own.model_dir) if own.model_dir else None
     output_dir = own.output_dir or (model_dir or Path()) / 'predictions'
 

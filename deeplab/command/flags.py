@@ -16,7 +16,9 @@ from typing import Any
 from console import exits
 from console.choices import nearest
 from console.command import renamed
+from console.progress import say
 from deeplab.command import aliases, version
+from deeplab.recipes import beside
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 
@@ -79,12 +81,13 @@ class Parser(argparse.ArgumentParser):
         return action.dest if action else SHORT['output_stride']
 
     def _name_recipe(self, namespace: argparse.Namespace, command: aliases.Translation) -> None:
-        """What a foreign command's network is; a model_dir knows its own better than the default of a dialect."""
+        """What a foreign command's network is; a run knows its own better than the default of a dialect."""
         if getattr(namespace, 'recipe', None):
             return
         namespace.recipe = command.recipe
         model_dir = getattr(namespace, 'model_dir', None)
-        saved = model_dir and (Path(model_dir) / 'recipe.json').exists()
+        saved = (beside.find(getattr(namespace, 'checkpoint', 'latest')) or
+                 model_dir and (Path(model_dir) / beside.RECORD).exists())
         if command.recipe or saved or not command.default_recipe:
             return
         namespace.recipe = command.default_recipe
@@ -207,17 +210,31 @@ def trained_parser(description: str, short: Sequence[str], formerly: Mapping[str
     return parser
 
 
-def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any]) -> Recipe:
-    """The recipe of trained weights; one named for a model_dir must describe the model that is in there."""
-    saved = Path(model_dir or '.') / 'recipe.json'
-    if not name and not (model_dir and saved.exists()):
-        raise ValueError(f'{saved} does not exist: name the --recipe that the weights were trained with' if model_dir
-                         else 'give --model_dir, or --recipe with --checkpoint')
-    chosen = choose_recipe(name, model_dir, overrides)
-    if name and model_dir and saved.exists():
-        changes = [line for line in recipes.difference(recipes.read_json(saved), chosen)
-                   if line.startswith(('model.', 'data.dataset:'))]
-        if changes:
-            raise ValueError(f'{model_dir} was trained with another model than {name}:\n  ' + '\n  '.join(changes) +
-                             '\nWithout --recipe its own is taken.')
-    return chosen
+def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any],
+                          checkpoint: str = 'latest') -> Recipe:
+    """The recipe of trained weights: the named one, else that beside a checkpoint's path, else model_dir's.
+
+    One named for a model_dir must describe the model that is in there.
+    """
+    own = Path(model_dir or '.') / beside.RECORD
+    saved = own if model_dir and own.exists() else None
+    if name:
+        chosen = choose_recipe(name, model_dir, overrides)
+        if saved:
+            _refuse_another_model(name, chosen, saved)
+        return chosen
+    found = beside.find(checkpoint)
+    if found and saved and found != saved.absolute():
+        say(f'{checkpoint} is not of {model_dir}: the recipe is that of its own run, {found}')
+    if not (found or saved):
+        raise ValueError(f'{own} does not exist: name the --recipe that the weights were trained with' if model_dir
+                         else 'give --model_dir, or --recipe with --checkpoint, or the path of a run as --checkpoint')
+    return choose_recipe(None, str((found or own).parent), overrides)
+
+
+def _refuse_another_model(name: str, chosen: Recipe, saved: Path) -> None:
+    changes = [line for line in recipes.difference(recipes.read_json(saved), chosen)
+               if line.startswith(('model.', 'data.dataset:'))]
+    if changes:
+        raise ValueError(f'{saved.parent} was trained with another model than {name}:\n  ' + '\n  '.join(changes) +
+                         '\nWithout --recipe its own is taken.')

@@ -25,14 +25,13 @@ from console.files import write_whole
 from datasets.row import Dataset
 from deeplab import __version__, metrics
 from deeplab.compat import tensorflow
-from deeplab.recipes import protocol
+from deeplab.recipes import beside, protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from deeplab.reports.differences import in_steps
 from deeplab.reports.scope import Scope, images
 from pretrained import released
 
-OF_A_RUN = ('best', 'average')  # folders of a model_dir that hold a checkpoint
 ONE_CLASS = 0.99  # a larger share of the predictions in one class is worth a warning
 
 
@@ -176,7 +175,7 @@ def portable(path: str) -> str:
     if not path or path.startswith(released.PREFIX):
         return path
     *_, run, folder, name = ('', '', *Path(os.path.abspath(path)).parts[1:])
-    return '/'.join(filter(None, (run if folder in OF_A_RUN else '', folder, name)))
+    return '/'.join(filter(None, (run if folder.partition('.')[0] in beside.OF_A_RUN else '', folder, name)))
 
 
 def _portable_recipe(recipe: Recipe) -> dict[str, Any]:

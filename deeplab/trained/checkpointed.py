@@ -9,6 +9,7 @@ from typing import Any
 
 from deeplab.compat import estimator, tf
 from deeplab.model_fn import model_fn
+from deeplab.recipes import beside
 from deeplab.run import Run
 from deeplab.trained import averages
 from deeplab.training.estimators import make_estimator, model_variables
@@ -51,7 +52,7 @@ def checkpoints(model_dir: Path | None, choice: str, row: str = '') -> list[str]
     """
     if choice.startswith(averages.CHOICE):
         return [averages.write(model_dir, choice)]
-    if choice not in ('latest', 'best', 'all'):
+    if choice not in beside.NAMED:
         return [released.locate(choice)]
     if model_dir is None and choice == 'latest' and (published := released.measured_by(row)):
         return [released.locate(published)]

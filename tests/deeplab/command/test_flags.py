@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import evaluate
+import export_model
+import inference
 from deeplab.command import flags
 from deeplab.recipes import recipe
 
@@ -82,3 +85,54 @@ def test_the_help_says_how_options_of_nets_are_given_and_seen():
     said = ' '.join(flags.Parser('').format_help().split())
     assert '--model.options.NAME VALUE options of the net: `train.py --list NET` shows them' in said
     assert '--model.backbone_options.NAME VALUE options of the backbone: `train.py --list BACKBONE` shows them' in said
+
+
+def recorded(folder, **changes):
+    """The folder of a run of the recipe demo with `changes`, and the path of a checkpoint in it."""
+    folder.mkdir()
+    chosen = recipe.override(recipe.load('demo'), {path.replace('__', '.'): value for path, value in changes.items()})
+    recipe.write_json(chosen, folder / 'recipe.json')
+    return chosen, str(folder / 'model.ckpt-7')
+
+
+def test_a_checkpoint_given_by_its_path_brings_the_recipe_of_its_run(tmp_path, capsys):
+    own, path = recorded(tmp_path / 'own', evaluation__flip=True)
+    other, _ = recorded(tmp_path / 'other', evaluation__flip=False)
+    assert flags.choose_trained_recipe(None, None, {}, path) == own
+    assert flags.choose_trained_recipe(None, str(tmp_path / 'own'), {}, path) == own and not capsys.readouterr().err
+    assert flags.choose_trained_recipe(None, str(tmp_path / 'own'), {}, 'latest') == own
+    assert flags.choose_trained_recipe(None, str(tmp_path / 'nothing'), {}, path) == own
+    assert flags.choose_trained_recipe(None, str(tmp_path / 'other'), {}, path) == own != other
+    assert f"the recipe is that of its own run, {tmp_path / 'own/recipe.json'}" in capsys.readouterr().err
+    assert flags.choose_trained_recipe(None, None, {'evaluation.flip': 'false'}, path) == other
+
+
+def test_a_recipe_that_is_named_wins_over_the_one_beside_the_checkpoint(tmp_path):
+    _, path = recorded(tmp_path / 'own', evaluation__flip=True)
+    assert flags.choose_trained_recipe('demo', None, {}, path) == recipe.load('demo')
+
+
+def test_a_checkpoint_without_a_recipe_leaves_the_choice_to_the_model_dir(tmp_path):
+    own, _ = recorded(tmp_path / 'own', evaluation__flip=True)
+    (tmp_path / 'released').mkdir()
+    path = str(tmp_path / 'released/model.ckpt')
+    assert flags.choose_trained_recipe(None, str(tmp_path / 'own'), {}, path) == own
+    with pytest.raises(ValueError, match='the path of a run as --checkpoint'):
+        flags.choose_trained_recipe(None, None, {}, path)
+
+
+def test_the_recipe_beside_a_checkpoint_wins_over_the_default_of_a_dialect(tmp_path):
+    _, path = recorded(tmp_path / 'own')
+    parser = flags.trained_parser('evaluate', ('dataset', 'record_dir'))
+    assert parser.parse(['--checkpoint', path, '--eval_crop_size=513,513'])[0].recipe is None
+
+
+@pytest.mark.parametrize(('main', 'needed'), [
+    (evaluate, []), (inference, ['--input', 'photos']), (export_model, ['--export_dir', 'exported'])])
+def test_every_main_that_takes_a_checkpoint_reads_the_recipe_beside_it(main, needed, monkeypatch):
+    def choose(*given):
+        raise ValueError(given[3])
+
+    monkeypatch.setattr(flags, 'choose_trained_recipe', choose)
+    with pytest.raises(ValueError, match='runs/camvid/model.ckpt-7'):
+        main.main(['--checkpoint', 'runs/camvid/model.ckpt-7', *needed])
