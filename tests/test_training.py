@@ -92,6 +92,9 @@ def test_a_finished_run_says_that_there_is_nothing_to_do(record_dir, uninterrupt
     before = {path.name: path.stat().st_mtime_ns for path in uninterrupted.glob('model.ckpt*')}
     result = train(record_dir, uninterrupted, '--init', '/nowhere')
     assert 'nothing to train' in result.stderr
+    assert 'evaluations: synthetic val, 4 of 40 images; OS 16, float32\n' in result.stderr
+    assert 'warning: only 4 of the 40 images of synthetic val are evaluated (the records hold no more)' in result.stderr
+    assert [path.name for path in uninterrupted.glob('eval*')] == ['eval_training_val_os16']
     assert 'initialisation from /nowhere is skipped' in result.stderr
     assert before == {path.name: path.stat().st_mtime_ns for path in uninterrupted.glob('model.ckpt*')}
 

@@ -17,5 +17,9 @@ def find(checkpoint: str) -> Path | None:
         return None
     path = Path(checkpoint).absolute()
     folder = path if path.is_dir() else path.parent
-    of_the_run = folder.parent if folder.name.partition('.')[0] in OF_A_RUN else folder
-    return next((there / RECORD for there in (folder, of_the_run) if (there / RECORD).is_file()), None)
+    return next((there / RECORD for there in (folder, model_dir_of(folder)) if (there / RECORD).is_file()), None)
+
+
+def model_dir_of(folder: Path) -> Path:
+    """The model_dir that a folder with checkpoints belongs to, which may be itself."""
+    return folder.parent if folder.name.partition('.')[0] in OF_A_RUN else folder

@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from console.command import Parser
 from console.exits import DONE, guarded
 from console.files import whole
+from deeplab.reports import scope
 
 TAGS = ('mean_iou', 'loss', 'learning_rate')
+EVALUATION_STYLES = ('-', ':', '-.')
 Curve = list[tuple[int, float]]
 
 
@@ -46,16 +48,15 @@ def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
 
 
 def draw(model_dirs: Sequence[Path], tags: Sequence[str], output: Path) -> None:
-    """One panel for each tag: training dashed, evaluation solid."""
+    """One panel for each tag: training dashed, evaluation solid, or dotted where the run has several protocols."""
     figure = Figure(figsize=(5.5 * len(tags), 4), dpi=100, layout='constrained')
     panels = figure.subplots(1, len(tags), squeeze=False)[0]
     for number, model_dir in enumerate(model_dirs):
-        training = curves(model_dir)
-        evaluation = curves(model_dir / 'eval') if (model_dir / 'eval').is_dir() else {}
+        found = [(curves(model_dir), '--', 'training batch'), *_evaluations(model_dir)]
         for panel, tag in zip(panels, tags, strict=True):
-            for found, style, kind in ((training, '--', 'training batch'), (evaluation, '-', 'evaluation')):
-                if tag in found:
-                    panel.plot(*zip(*found[tag], strict=True), style, color=f'C{number}', linewidth=1.2,
+            for curve, style, kind in found:
+                if tag in curve:
+                    panel.plot(*zip(*curve[tag], strict=True), style, color=f'C{number}', linewidth=1.2,
                                label=f'{model_dir.name}, {kind}')
     for panel, tag in zip(panels, tags, strict=True):
         panel.set_title(tag)
@@ -65,6 +66,15 @@ def draw(model_dirs: Sequence[Path], tags: Sequence[str], output: Path) -> None:
             panel.legend(fontsize=8)
     with whole(output) as aside:
         FigureCanvasAgg(figure).print_png(str(aside))
+
+
+def _evaluations(model_dir: Path) -> Iterator[tuple[dict[str, Curve], str, str]]:
+    """(curves, style, name) of the evaluations during training, a folder for each protocol."""
+    of_before = model_dir / 'eval'
+    folders = [*filter(Path.is_dir, [of_before]), *sorted(model_dir.glob(f'eval_{scope.DURING_TRAINING}*'))]
+    for number, folder in enumerate(folders):
+        name = folder.name.removeprefix('eval').removeprefix(f'_{scope.DURING_TRAINING}')
+        yield curves(folder), EVALUATION_STYLES[number % len(EVALUATION_STYLES)], f'evaluation {name}'.strip()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

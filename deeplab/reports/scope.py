@@ -7,6 +7,14 @@ from datasets.row import Dataset
 from deeplab.recipes import protocol
 from deeplab.recipes.schema import Recipe
 
+# Evaluations of one protocol that come with the training, as opposed to evaluate.py's, begin their folders' names so.
+DURING_TRAINING = 'training_'
+
+
+def folder(recipe: Recipe) -> str:
+    """What Estimator adds to eval_ in the name of the folder with an evaluation's curves: split and protocol."""
+    return f'{recipe.data.eval_split}_{protocol.name(protocol.describe(recipe))}'
+
 
 @dataclass(frozen=True)
 class Scope:

@@ -11,7 +11,8 @@ from datasets.input_fn import RecordIndex
 from datasets.records import manifest
 from deeplab import metrics
 from deeplab.compat import tensorflow, tf
-from deeplab.recipes import protocol
+from deeplab.recipes import beside
+from deeplab.recipes import recipe as recipes
 from deeplab.reports import scope
 from deeplab.reports.measurement import Measurement
 from deeplab.reports.scope import Scope
@@ -25,8 +26,8 @@ from pretrained import restore
 def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | None = None) -> Measurement:
     """Runs the recipe's evaluation split through the recipe's protocol.
 
-    With a model_dir, scores and pictures go to TensorBoard, into a folder per split and protocol, so that curves of
-    different protocols don't mix; `pictures` is a folder for image | truth | prediction of the first images, as PNGs.
+    With a model_dir, scores and pictures go to TensorBoard, into the folder of `events`; `pictures` is a folder for
+    image | truth | prediction of the first images, as PNGs.
 
     Raises:
       ValueError: the records are missing, empty or damaged.
@@ -34,19 +35,20 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     run = model.run
     recipe = run.recipe
     index = inputs.index_evaluation(run)
-    name = f'{recipe.data.eval_split}_{protocol.name(protocol.describe(recipe))}'
+    events_dir = events(model, model_dir)
     names = eval_hooks.Names()
     watching: list[tf.train.SessionRunHook] = [names, eval_hooks.ShowProgress(
         lambda: Progress(index.num_examples, f'evaluating {recipe.data.eval_split}'))]
-    if model_dir is not None:
-        watching.append(eval_hooks.PicturesToTensorBoard(model_dir / f'eval_{name}', recipe.train.eval_images,
+    if events_dir is not None:
+        watching.append(eval_hooks.PicturesToTensorBoard(events_dir, recipe.train.eval_images,
                                                          run.dataset.class_names))
     if pictures is not None:
         watching.append(eval_hooks.PicturesToFolder(pictures, recipe.train.eval_images))
     start = time.monotonic()
-    with checkpointed.folder_for_events(model_dir) as folder, corrupt.listed(index):
+    with checkpointed.folder_for_events(events_dir and events_dir.parent) as folder, corrupt.listed(index):
         values = model.make_estimator(folder).evaluate(
-            inputs.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix, name=name)
+            inputs.eval_input(run, index), hooks=watching, checkpoint_path=model.prefix,
+            name=events_dir and events_dir.name.removeprefix('eval_'))
     return Measurement(
         recipe=recipe, dataset=run.dataset,
         confusion_matrix=np.asarray(values['pixel_counts'], np.int64), num_images=index.num_examples,
@@ -55,6 +57,22 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
         gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),
         seconds=time.monotonic() - start, averaged=model.averaged,
         trimap={width: np.asarray(values[f'{metrics.TRIMAP}/{width}'], np.int64) for width in recipe.evaluation.trimap})
+
+
+def events(model: Trained, model_dir: Path | None) -> Path | None:
+    """The folder of TensorBoard's events: one for a split and a protocol, so that curves are of one alone.
+
+    None without a model_dir, and for weights of elsewhere, which are no point of its curves.
+    """
+    if model_dir is None:
+        return None
+    if beside.model_dir_of(Path(model.prefix).resolve().parent) != model_dir.resolve():
+        return None
+    recorded = model_dir / beside.RECORD
+    trained_on = recipes.read_json(recorded).data.dataset if recorded.exists() else model.run.recipe.data.dataset
+    parts = [] if trained_on == model.run.recipe.data.dataset else [model.run.dataset.name]
+    parts += [scope.folder(model.run.recipe), *([f'mean{len(model.averaged)}'] if model.averaged else [])]
+    return model_dir / f'eval_{"_".join(parts)}'
 
 
 def _list_hash(index: RecordIndex, names: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ from deeplab import optimizer
 from deeplab.compat import estimator, tf
 from deeplab.model_fn import WarmStart
 from deeplab.recipes import epochs
-from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH
+from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe
 from deeplab.reports import scope
 from deeplab.run import Run
 from deeplab.training import corrupt, eval_hooks, hooks
@@ -66,7 +66,8 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         chosen = make_estimator(run, model_dir, strategy, warm_start)
         training = estimator.TrainSpec(train_input(run, model_dir, train_index), recipe.train.max_steps,
                                        hooks=_train_hooks(run, model_dir, replicas, stop, best))
-        evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, name=None, start_delay_secs=0,
+        evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, start_delay_secs=0,
+                                        name=_evaluation_name(recipe),
                                         throttle_secs=recipe.train.eval_secs,
                                         hooks=_eval_hooks(run, model_dir, eval_index, stop),
                                         exporters=[best])
@@ -190,9 +191,14 @@ def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSigna
     return chosen
 
 
+def _evaluation_name(recipe: Recipe) -> str:
+    """Its protocol is in it, because a resumed run may have another."""
+    return scope.DURING_TRAINING + scope.folder(recipe)
+
+
 def _eval_hooks(run: Run, model_dir: Path, index: input_fn.RecordIndex, stop: hooks.StopSignal
                 ) -> list[tf.train.SessionRunHook]:
     return [eval_hooks.ShowProgress(lambda: Progress(index.num_examples, 'evaluating')),
-            eval_hooks.PicturesToTensorBoard(model_dir / 'eval', run.recipe.train.eval_images,
-                                             run.dataset.class_names),
+            eval_hooks.PicturesToTensorBoard(model_dir / f'eval_{_evaluation_name(run.recipe)}',
+                                             run.recipe.train.eval_images, run.dataset.class_names),
             eval_hooks.StopOnSignal(stop)]

@@ -1,5 +1,6 @@
 """Curves from event files, and the table from results."""
 
+import contextlib
 import json
 
 import pytest
@@ -34,6 +35,19 @@ def test_draw_writes_a_picture_and_names_a_folder_without_events(tmp_path):
     assert Image.open(tmp_path / 'curves.png').size == (1100, 400)
     with pytest.raises(ValueError, match='no event files'):
         curves.draw([tmp_path], ['loss'], tmp_path / 'none.png')
+
+
+def test_evaluations_of_several_protocols_are_several_curves(tmp_path, monkeypatch):
+    """An evaluation of before has no protocol in its folder's name; evaluate.py's own folders are single points."""
+    for number, folder in enumerate(('', 'eval', 'eval_training_val_os16', 'eval_training_val_os8', 'eval_val_os8')):
+        write_events(tmp_path / 'run' / folder, [(1, number), (2, 4.0)])
+    drawn = []
+    monkeypatch.setattr(curves.FigureCanvasAgg, 'print_png', lambda canvas, _: drawn.extend(canvas.figure.gca().lines))
+    monkeypatch.setattr(curves, 'whole', lambda path: contextlib.nullcontext(path))
+    curves.draw([tmp_path / 'run'], ['loss'], tmp_path / 'curves.png')
+    assert {line.get_label(): line.get_ydata()[0] for line in drawn} == {
+        'run, training batch': 0, 'run, evaluation': 1, 'run, evaluation val_os16': 2, 'run, evaluation val_os8': 3}
+    assert len({line.get_linestyle() for line in drawn}) == 4
 
 
 def test_every_result_has_a_row_with_its_protocol():

@@ -14,7 +14,7 @@ from datasets import convert
 from datasets import row as rows
 from deeplab import run
 from deeplab.compat import tf
-from deeplab.trained import checkpointed
+from deeplab.trained import checkpointed, evaluation
 from tests import models
 from tests.paths import ROOT, shared
 
@@ -83,6 +83,20 @@ def test_scores_and_pictures_go_to_tensorboard_apart_from_training(record_dir, m
     assert {tag for tag in tags if tag.startswith('image_truth')} == {f'image_truth_prediction/{i}' for i in range(2)}
     assert {tags['mean_iou'], tags['pixel_accuracy'], tags['confusion_matrix']} == {7}
     assert not (model_dir / 'eval').exists()
+
+
+@pytest.mark.parametrize(('prefix', 'changes', 'name'), [
+    ('model.ckpt-7', {}, 'val_os16'), ('best/model.ckpt-3', {}, 'val_os16'),
+    ('average/model.ckpt-7-mean-2', {}, 'val_os16_mean2'), ('../other/model.ckpt-7', {}, None),
+    ('model.ckpt-7', {'data__eval_split': 'train', 'train__precision': 'bfloat16'}, 'train_os16_bfloat16'),
+    ('model.ckpt-7', {'data__dataset': 'camvid'}, 'camvid_val_os16')])
+def test_a_curve_is_of_one_model_one_set_of_images_and_one_protocol(model_dir, prefix, changes, name):
+    """Weights of another folder are no point of this one's curves, and the mean of two isn't the newer one."""
+    averaged = ('model.ckpt-3', 'model.ckpt-7') if 'mean' in prefix else ()
+    model = checkpointed.Trained(run.resolve(models.tiny(**changes)), str(model_dir / prefix), 7, averaged)
+    folder = model_dir / f'eval_{name}' if name else None
+    assert evaluation.events(model, model_dir) == folder
+    assert evaluation.events(model, None) is None
 
 
 def test_a_checkpoint_is_chosen_by_name_or_path(model_dir):
