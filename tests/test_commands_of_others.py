@@ -143,8 +143,10 @@ def filled_in(command, **paths):
                          ids=lambda command: command[1])
 def test_rishizek_trains_deeplabv3plus(command, workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main, *arguments = filled_in(command, MODEL_DIR='a model', PRE_TRAINED_MODEL=workspace / 'pretrained' /
-                                 'resnet_v2_101.ckpt')
+    weights = workspace / 'pretrained' / 'resnet_v2_101.ckpt'
+    main, *arguments = filled_in(command, MODEL_DIR='a model', PRE_TRAINED_MODEL=weights)
+    if '--pre_trained_model' not in arguments:  # its default is a path that its README fills, ours is fetched
+        arguments += ['--pre_trained_model', weights]
     model_dir = tmp_path / arguments[arguments.index('--model_dir') + 1]
     data = ['--data_dir', workspace / 'dataset' / 'tfrecord']
     assert run_main(main, *arguments, *data, *TINY, *THIN['deeplabv3plus']) == 0
