@@ -110,6 +110,8 @@ def _coerce(kind: Any, value: Any, path: str) -> Any:
         parsed = _parse(value)
         if kind is float and type(parsed) in (int, float):
             return float(parsed)
+        if kind is int and type(parsed) is float and parsed.is_integer():  # 30000.0, and 3e4
+            return int(parsed)
         if type(parsed) is kind:
             return parsed
     raise ValueError(f'{path} = {value!r} is not a {getattr(kind, "__name__", kind)}')
