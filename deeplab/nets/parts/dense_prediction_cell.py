@@ -22,6 +22,7 @@ FIELDS = {
     'conv': ({'op', 'input', 'kernel', 'rate'},),
     'pyramid_pooling': ({'op', 'input', 'grid_size'}, {'op', 'input', 'kernel', 'target_size_factor'}),
 }
+POINTS = (1, [1, 1])  # kernels that have no rate; one that is given doesn't matter
 
 
 def load_cell(cell: str | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -40,6 +41,8 @@ def load_cell(cell: str | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         source, operations = 'the cell', cell
     for i, operation in enumerate(operations):
         fields = choose(f'{source}: operation {i}: op', operation.get('op'), FIELDS)
+        if operation['op'] == 'conv' and operation.get('kernel') in POINTS:
+            fields += ({'op', 'input', 'kernel'},)
         if set(operation) not in fields:
             forms = ' or '.join(str(sorted(form)) for form in fields)
             raise ValueError(f'{source}: operation {i} has {sorted(operation)}; it needs {forms}')
@@ -77,7 +80,7 @@ def dense_prediction_cell(features: tf.Tensor, cell: str | Sequence[Mapping[str,
 
 def _convolution(net: tf.Tensor, operation: Mapping[str, Any], filters: int, scope: str, multiplier: int) -> tf.Tensor:
     kernel = operation['kernel']
-    if kernel in (1, [1, 1]):
+    if kernel in POINTS:
         return conv2d(net, filters, 1, scope=scope, initializer=xavier())
     rate = [side * multiplier for side in operation['rate']]
     # tonandr has one more 1x1 convolution here, and no activation between depthwise and pointwise one.

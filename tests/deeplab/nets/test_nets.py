@@ -178,10 +178,16 @@ def test_the_published_cell_has_a_name():
     assert len(load_cell('branch5_top1_cityscapes')) == 5
 
 
+def test_a_point_of_a_cell_needs_no_rate():
+    points = [{'op': 'conv', 'input': -1, 'kernel': kernel} for kernel in (1, [1, 1])]
+    assert load_cell(points) == points
+
+
 @pytest.mark.parametrize(('cell', 'message'), [
     ('no_such_cell', "'no_such_cell' is unknown; choices: branch5_top1_cityscapes"),
     ([{'op': 'pool', 'input': -1}], "operation 0: op = 'pool' is unknown; choices: conv, pyramid_pooling"),
     ([{'op': 'conv', 'input': -1, 'kernel': 3}], 'operation 0 has .*; it needs .*rate'),
+    ([{'op': 'pyramid_pooling', 'input': -1, 'kernel': [1, 1]}], 'operation 0 has .*; it needs .*grid_size'),
     ([{'op': 'pyramid_pooling', 'input': 0, 'grid_size': [1, 1]}], 'operation 0 has input 0; it may be -1 to -1'),
 ])
 def test_a_cell_that_makes_no_sense_is_refused(cell, message):
