@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import batch_norm, conv2d, depthwise_conv2d
+from deeplab.layers.conv import Layer, batch_norm, conv2d, depthwise_conv2d
+from deeplab.layers.drop_path import drop_path
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 
 
@@ -65,13 +66,17 @@ HEAD_FILTERS = {8: 256, 16: 512, 32: 1024}
 
 
 def nas(network: Network, images: tf.Tensor, output_stride: int, *, nas_stem_output_num_conv_filters: int = 20,
-        nas_use_classification_head: bool = False, nas_remove_os32_stride: bool = False) -> Features:
+        nas_use_classification_head: bool = False, nas_remove_os32_stride: bool = False,
+        drop_path_keep_prob: float = 1.0, drop_path_steps: int = 0) -> Features:
     """The channels of a cell follow its level: PNASNet has other variables at every output stride.
 
     Options:
       nas_stem_output_num_conv_filters: filters of a cell's operations at level 0; each level doubles them
       nas_use_classification_head: ends in the 2048 channels of the classifier, at the output stride
       nas_remove_os32_stride: keeps level 3 at the size of level 2
+      drop_path_keep_prob: probability with which training keeps an operation of the last cell; nearer to 1 in those
+        before it
+      drop_path_steps: steps over which the probabilities fall to that; 0: they begin there
 
     Raises:
       ValueError: the cells end at another output stride, and there is no head that goes on to it.
@@ -91,7 +96,10 @@ def nas(network: Network, images: tf.Tensor, output_stride: int, *, nas_stem_out
                 net = resize_bilinear(net, scaled_size(spatial_size(net), 2))
             stride = 2 if level > previous_level and not free else 1
             with tf.variable_scope(f'cell_{i}'):
-                outputs.append(_cell(network.cell, net, before, nas_stem_output_num_conv_filters << level, stride))
+                keep = 1 - (i + 1) / len(levels) * (1 - drop_path_keep_prob)
+                drop = functools.partial(drop_path, keep=keep, steps=drop_path_steps, scope='drop_path')
+                filters = nas_stem_output_num_conv_filters << level
+                outputs.append(_cell(network.cell, net, before, filters, stride, drop))
         net = tf.nn.relu(outputs[-1])
         if nas_use_classification_head:
             net = _classification_head(net, levels[-1], output_stride // ends_at)
@@ -109,7 +117,8 @@ def _stem(images: tf.Tensor) -> list[tf.Tensor]:
     return [first, batch_norm(net, scope='conv2_bn')]
 
 
-def _cell(cell: Sequence[tuple[Op, Op]], net: tf.Tensor, before: tf.Tensor, filters: int, stride: int) -> tf.Tensor:
+def _cell(cell: Sequence[tuple[Op, Op]], net: tf.Tensor, before: tf.Tensor, filters: int, stride: int, drop: Layer
+          ) -> tf.Tensor:
     before = resize_bilinear(before, spatial_size(net))
     if before.shape.as_list()[-1] != filters:
         before = batch_norm(conv2d(tf.nn.relu(before), filters, 1, scope='prev_1x1'), scope='prev_bn')
@@ -121,8 +130,8 @@ def _cell(cell: Sequence[tuple[Op, Op]], net: tf.Tensor, before: tf.Tensor, filt
             for side, op in zip(('left', 'right'), pair, strict=True):
                 with tf.variable_scope(side):
                     # Only the cell's two inputs are strided; later states have the new size already.
-                    summands.append(OPERATIONS[op.kind](
-                        states[op.state], op.kernel, filters, stride if op.state < 2 else 1))
+                    result = OPERATIONS[op.kind](states[op.state], op.kernel, filters, stride if op.state < 2 else 1)
+                    summands.append(result if op.kind == 'none' else drop(result))
             states.append(summands[0] + summands[1])
     return tf.concat(states[2:], 3)
 

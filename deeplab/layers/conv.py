@@ -171,16 +171,21 @@ def dropout(inputs: tf.Tensor, rate: float, *, training: bool, scope: str, spati
     """
     if not training or rate == 0:
         return inputs
+    with tf.name_scope(scope):
+        return tf.nn.experimental.stateless_dropout(
+            inputs, rate, seed=step_seed(scope, part), rng_alg='philox',
+            noise_shape=[tf.shape(inputs)[0], 1, 1, inputs.shape.as_list()[-1]] if spatial else None)
+
+
+def step_seed(scope: str, part: tuple[int, int]) -> tf.Tensor:
+    """The int64 `[2]` that a layer draws with: another in every layer, step, replica and micro-batch."""
     parent = tf.get_variable_scope().name
     name = f'{parent}/{scope}' if parent else scope
     layer = zlib.crc32(name.encode()) ^ (tf.get_default_graph().seed or 0)
     replicas = tf.distribute.get_replica_context()
     step = tf.cast(tf.train.get_or_create_global_step(), tf.int64) * replicas.num_replicas_in_sync
     step = (step + tf.cast(replicas.replica_id_in_sync_group, tf.int64)) * part[1] + part[0]
-    with tf.name_scope(scope):
-        return tf.nn.experimental.stateless_dropout(
-            inputs, rate, seed=tf.stack([tf.constant(layer, tf.int64), step]), rng_alg='philox',
-            noise_shape=[tf.shape(inputs)[0], 1, 1, inputs.shape.as_list()[-1]] if spatial else None)
+    return tf.stack([tf.constant(layer, tf.int64), step])
 
 
 def _pair(value: Sides) -> list[int]:

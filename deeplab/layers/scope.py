@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from console.choices import choose
 from deeplab.compat import slim
 from deeplab.layers import conv
+from deeplab.layers.drop_path import drop_path
 from deeplab.layers.recompute import recomputed
 
 
@@ -17,7 +18,7 @@ def model_scope(training: bool, batch_norm: str = 'train', decay: float | None =
     uses the moving statistics as they are and still trains gamma and beta; 'freeze' doesn't train those either. Without
     `training` the moving statistics are used and no update exists. `decay` replaces every decay of backbone and head.
     `recompute` says whether the insides of `recomputed` blocks are computed again for their gradient; `part` (i, n),
-    that this is the i-th of n micro-batches.
+    that this is the i-th of n micro-batches. Paths are dropped where batch norm is trained, as in the official DeepLab.
     """
     choose('batch_norm', batch_norm, conv.BATCH_NORM_MODES)
     mode = batch_norm if training or batch_norm == 'freeze' else 'freeze_statistics'
@@ -28,5 +29,6 @@ def model_scope(training: bool, batch_norm: str = 'train', decay: float | None =
 def _arguments(mode: str, decay: float | None, recompute: bool, part: tuple[int, int]) -> Iterator[None]:
     with slim.arg_scope([conv.batch_norm], mode=mode, decay_override=decay), \
             slim.arg_scope([recomputed], enabled=recompute), \
-            slim.arg_scope([conv.dropout], part=part):
+            slim.arg_scope([conv.dropout, drop_path], part=part), \
+            slim.arg_scope([drop_path], training=mode == 'train'):
         yield
