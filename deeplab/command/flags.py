@@ -18,6 +18,7 @@ from console.choices import nearest
 from console.command import renamed
 from console.progress import say
 from deeplab.command import aliases, version
+from deeplab.command.rules import KEEP
 from deeplab.recipes import beside
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
@@ -88,8 +89,10 @@ class Parser(argparse.ArgumentParser):
         model_dir = getattr(namespace, 'model_dir', None)
         saved = (beside.find(getattr(namespace, 'checkpoint', 'latest')) or
                  model_dir and (Path(model_dir) / beside.RECORD).exists())
-        if command.recipe or saved or not command.default_recipe:
+        if command.recipe or saved or not (command.default_recipe or command.mixed):
             return
+        if command.mixed:
+            self.error(f'these flags are of different systems, {command.mixed}: name the --recipe that they change')
         namespace.recipe = command.default_recipe
         command.notes.append(f'these flags are of another system, whose default is recipe {command.default_recipe}')
 
@@ -177,9 +180,9 @@ def continued(recipe: Recipe, model_dir: Path, overrides: Mapping[str, Any]) -> 
 def overridden(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
     """The recipe with what `Parser.parse` found; values that are functions of the recipe are applied last."""
     recipe = recipes.override(recipe, {path: value for path, value in overrides.items() if not callable(value)})
-    for path, value in overrides.items():
-        if callable(value):
-            recipe = recipes.override(recipe, {path: value(recipe)})
+    for path, late in overrides.items():
+        if callable(late) and (value := late(recipe)) is not KEEP:
+            recipe = recipes.override(recipe, {path: value})
     return recipe
 
 

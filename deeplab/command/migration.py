@@ -12,6 +12,7 @@ from console.exits import DONE, guarded
 from console.files import write_whole
 from deeplab.command import aliases
 from deeplab.command.aliases import Dialect, Flag, Table
+from deeplab.command.rules import RULES
 
 PAGE = checkout.FOLDER / 'docs' / 'coming-from.md'
 INTRODUCTION = """# Coming from another system
@@ -59,17 +60,23 @@ def _dialect(name: str, dialect: Dialect, table: Table) -> str:
 def _meaning(flag: Flag) -> str:
     """What a flag does, in words."""
     said = [f'`--{path}`' + (f' (item {flag.item})' if flag.item is not None else '') for path in flag.field]
-    if flag.late:
-        said.append(aliases.RULES[flag.late].__doc__ or flag.late)
+    if flag.rule:
+        said.append(' '.join((RULES[flag.rule].__doc__ or flag.rule).split()))
     if flag.own:
         said.append(f'`--{flag.own}`')
+    if flag.trained:
+        said.append(f'with trained weights `--{flag.trained}`')
     said += [f'`{theirs}`: recipe `{ours}`' for theirs, ours in flag.recipe.items()]
     said += [f'`{theirs}` is `{ours}`' if ours else f'`{theirs}`: none' for theirs, ours in flag.values.items()]
     said += [_settings(settings, 'off: ' if settings is flag.unset else '') for settings in (flag.set, flag.unset)
              if settings]
+    said += [_settings(settings, f'`{theirs}`: ') for theirs, settings in flag.sets.items()]
+    said += [f'nothing unless `--{path}` matches `{pattern}`' for path, pattern in flag.needs.items()]
+    if flag.refused:
+        said.append(f'refused: {flag.refused}')
     if flag.says:
         said.append(flag.says)
-    return '; '.join(said)
+    return '; '.join(said).replace('|', '\\|')
 
 
 def _settings(settings: Mapping, when: str) -> str:

@@ -1,6 +1,7 @@
 """The flags of other systems and the official DeepLab: every row of the table means something, and means it exactly."""
 
 import inspect
+import re
 
 import pytest
 
@@ -32,14 +33,16 @@ def options_of(records):
 @pytest.mark.parametrize('flag', TABLE.flags.values(), ids=TABLE.flags)
 def test_a_flag_sets_what_exists_or_says_what_happens_instead(flag):
     known = recipe.fields()
-    for path in (*flag.field, *flag.set, *flag.unset):
+    settings = [path for settings in flag.sets.values() for path in settings]
+    for path in (*flag.field, *flag.set, *flag.unset, *settings):
         option = path.rpartition('.')[2]
         assert (path in known
                 or path.startswith('model.options.') and option in options_of(NETS)
                 or path.startswith('model.backbone_options.') and option in options_of(BACKBONES)), path
-    assert flag.own in {'', *OWN}
-    assert flag.late in {'', *aliases.RULES}
-    assert flag.says or flag.field or flag.set or flag.own or flag.recipe
+    assert {flag.own, flag.trained} <= {'', *OWN}
+    assert set(flag.needs) <= set(known)
+    assert flag.rule in {'', *aliases.RULES}
+    assert flag.says or flag.field or flag.set or flag.own or flag.recipe or flag.rule or flag.refused
     assert not (flag.switch and flag.field)
 
 
@@ -51,6 +54,22 @@ def test_a_flag_of_ours_is_not_renamed():
 def test_the_table_is_of_every_dialect():
     known = {dialect for flag in TABLE.flags.values() for dialect in flag.of}
     assert known | {'tonandr'} == set(TABLE.dialects) and len(TABLE.flags) > 100
+
+
+# Options of the official flags: who takes them here is who takes them there.
+TAKERS = {('model.net', 'model.options.'): NETS, ('model.backbone', 'model.backbone_options.'): BACKBONES}
+
+
+@pytest.mark.parametrize('flag', [flag for flag in TABLE.flags.values() if flag.needs], ids=lambda flag: flag.name)
+def test_what_a_flag_needs_is_what_takes_its_option(flag):
+    for path in (*flag.field, *flag.set):
+        for (chosen, options), records in TAKERS.items():
+            if not path.startswith(options):
+                continue
+            takes = {name for name, record in records.items()
+                     if path.removeprefix(options) in inspect.signature(record.build).parameters}
+            official = {name for name in takes if re.search(flag.needs[chosen], name)}
+            assert official and official == {name for name in records if re.search(flag.needs[chosen], name)}
 
 
 @pytest.mark.parametrize(('argv', 'wanted'), [
@@ -70,7 +89,6 @@ def test_the_table_is_of_every_dialect():
     ('--recipe demo --train_crop_size=513,321', {'data.crop_size': (513, 321)}),
     ('--recipe demo --decoder_output_stride=8,4', {'model.net': 'deeplabv3plus',
                                                    'model.options.decoder_output_stride': [8, 4]}),
-    ('--recipe demo --adam_learning_rate 0.001', {'schedule.learning_rate': 0.001, 'schedule.policy': 'constant'}),
     # Official rates belong to the output stride of their command.
     ('--recipe demo --output_stride 8 --atrous_rates=12 --atrous_rates=24 --atrous_rates=36',
      {'model.options.atrous_rates': [12, 24, 36], 'model.options.atrous_rates_stride': 8, 'model.output_stride': 8}),
