@@ -70,10 +70,17 @@ class ForwardPass:
 
 
 def forward_pass(run: Run) -> ForwardPass:
-    """The forward pass of a Run with its moving statistics, at the output stride of its evaluation."""
+    """The forward pass of a Run with its moving statistics, at the output stride of its evaluation.
+
+    An image pyramid is part of the net, and seen at each scale. The official eval.py drops it, at scale 1 too, where
+    scales are given; so does this with `evaluation.official_compat`.
+    """
+    evaluation = run.recipe.evaluation
+    dropped = evaluation.official_compat and evaluation.scales != (1.0,)
+    pyramid = () if dropped else run.recipe.model.image_pyramid
+
     def logits(images: tf.Tensor, scale: float) -> tf.Tensor:
-        # A scale other than 1 takes the place of an image pyramid.
-        scales = run.recipe.model.image_pyramid if scale == 1 else (scale,)
+        scales = [scale * each for each in pyramid or (1.0,)]
         with model_scope(training=False, batch_norm='freeze_statistics'):
             return forward(run, images, scales, training=False, output_stride=run.eval_output_stride).logits
     return ForwardPass(logits, run.num_classes, run.eval_output_stride, run.backbone.pad_value, run.net.multiple)

@@ -13,6 +13,7 @@ so. The CRF (`crf`) comes last, at the images' size.
 
 `evaluation.official_compat` adds what the official code does differently, for comparisons to the last digit:
 - a single scale of 1 isn't mirrored, whatever `flip` says;
+- other scales than a single 1 take the place of the net's image pyramid;
 - the probabilities of several views are the softmax of their mean, though that is one of probabilities already;
 - padding is to exactly `pad_to`, aligned or not, and a larger image is an error;
 - after `min_resize`, classes are enlarged as nearest, and evaluation scores at the resized resolution.

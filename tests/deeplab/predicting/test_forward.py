@@ -121,6 +121,22 @@ def test_prediction_sees_the_pyramid():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(('compat', 'at_half', 'at_1'), [(False, (0.25, 0.5), (0.5, 1.0)), (True, (0.5,), ())])
+def test_every_scale_of_an_evaluation_sees_the_pyramid(compat, at_half, at_1):
+    source = np.random.RandomState(0).uniform(0, 255, (1, 17, 33, 3)).astype(np.float32)
+    a_run = chosen(model__image_pyramid=(0.5, 1.0), evaluation__scales=(0.5, 1.0), evaluation__official_compat=compat)
+    with tf.Graph().as_default(), tf.Session() as session, tf.variable_scope('', reuse=tf.AUTO_REUSE):
+        images = tf.constant(source)
+        probabilities = predict(forward_pass(a_run), images, a_run.recipe.evaluation).probabilities
+        with model_scope(training=False):
+            logits = [forward(a_run, images, scales, training=False, output_stride=16).logits
+                      for scales in (at_half, at_1)]
+        views = tf.add_n([tf.nn.softmax(resize_bilinear(each, (17, 33))) for each in logits]) / 2
+        session.run(tf.global_variables_initializer())
+        found, expected = session.run([probabilities, tf.nn.softmax(views) if compat else views])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def train(replicas, batch_norm, model_dir):
     """The trained weights of two steps, each on two images."""
     a_run = chosen(model__image_pyramid=(0.5, 1.0), train__batch_size=2 // replicas, batch_norm__mode=batch_norm)
