@@ -92,22 +92,32 @@ def make_optimizer(options: Optimizer, learning_rate: tf.Tensor) -> tf.train.Opt
 LAST_LAYERS = ('logits', 'image_pooling', 'aspp', 'concat_projection', 'decoder', 'meta_architecture')
 
 
-def last_layers(options: Optimizer) -> tuple[str, ...]:
-    """Parts of the names of the variables that a recipe takes for last layers."""
+def last_layers(names: Collection[str], options: Optimizer) -> tuple[str, ...]:
+    """Those of the variables' names that a recipe takes for last layers: one of the parts is anywhere in them.
+
+    The official DeepLab multiplies by this rule, and leaves out of a new head what begins with a part
+    (mach-12/models@3880236:research/deeplab/utils/train_utils.py); the names of its own nets make no difference, those
+    of auxiliary heads do.
+    """
+    return tuple(name for name in names if any(part in name for part in last_layer_parts(options)))
+
+
+def last_layer_parts(options: Optimizer) -> tuple[str, ...]:
+    """What is in the names of a recipe's last layers, one or the other."""
     return ('logits',) if options.last_layers_contain_logits_only else LAST_LAYERS
 
 
 def gradient_multipliers(names: Collection[str], options: Optimizer) -> dict[str, float]:
     """{variable name: factor of its gradient}, the product of all that apply.
 
-    Last layers have one of `last_layers` anywhere in their name. Official DeepLab doubles biases always; the ones of
-    BatchNorm (beta) aren't meant. Each pattern of `options.multipliers` is searched for in the names.
+    Official DeepLab doubles biases always; the ones of BatchNorm (beta) aren't meant. Each pattern of
+    `options.multipliers` is searched for in the names.
 
     Raises:
       ValueError: a pattern that matches no name or isn't a regular expression, a factor that isn't a number >= 0.
     """
-    scopes = last_layers(options)
-    factors = {name: (options.last_layer_multiplier if any(scope in name for scope in scopes) else 1.0)
+    last = set(last_layers(names, options))
+    factors = {name: (options.last_layer_multiplier if name in last else 1.0)
                * (options.bias_multiplier if 'biases' in name else 1.0) for name in names}
     for pattern, factor in options.multipliers.items():
         if type(factor) not in (int, float) or factor < 0:

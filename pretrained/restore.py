@@ -57,10 +57,10 @@ def _shapes(here: Shape, there: Shape) -> str:
     return f'{list(here)} here, {list(there)} in the checkpoint'
 
 
-def plan(prefix: str, variables: Mapping[str, Shape], *, scope: str = '', exclude: tuple[str, ...] = ()) -> Report:
+def plan(prefix: str, variables: Mapping[str, Shape], *, scope: str = '', exclude: Collection[str] = ()) -> Report:
     """Matches model variables {name: shape} with a checkpoint by name, and reads what matches once to verify it.
 
-    Names that start with one of `exclude` are left out; slots and global_step always are.
+    The names in `exclude` are left out; slots and global_step always are.
 
     Raises:
       ValueError: a variable below `scope`, the backbone's, is missing or has another shape; nothing matches; the
@@ -69,7 +69,7 @@ def plan(prefix: str, variables: Mapping[str, Shape], *, scope: str = '', exclud
     checkpoint = Checkpoint(prefix)
     available = dict.fromkeys(checkpoint.model_variables())
     wanted = {name: tuple(shape) for name, shape in variables.items() if name not in TRAINING_STATE}
-    excluded = [name for name in wanted if name.startswith(exclude)] if exclude else []
+    excluded = [name for name in wanted if name in exclude]
     present = [name for name in wanted if name in available and name not in excluded]
     report = Report(
         prefix=prefix,

@@ -1,7 +1,7 @@
 """Trains a Run with `tf.estimator.train_and_evaluate`, after everything that can be checked beforehand was checked."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
             keep_recipe(model_dir, recipe, allow_recipe_change)
         _announce(run, model_dir, train_index, eval_index, replicas)
         _warn_of_small_batches(run, variables)
+        _warn_of_no_last_layers(run, variables)
         if is_chief():
             corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
         if latest_step(model_dir) >= recipe.train.max_steps:
@@ -97,8 +98,8 @@ def _initialise(run: Run, model_dir: Path, variables: Mapping[str, tuple[int, ..
     prefix = fitting.fitted(found, variables, model_dir / f'init.worker-{worker()[0]}')
     if prefix != found:
         say(f'{found}: fc6 and fc7 are reduced to those of {run.recipe.model.net}, in {prefix}')
-    report = restore.plan(prefix, variables, scope=run.backbone.scope,
-                          exclude=() if run.recipe.init.head else optimizer.last_layers(run.recipe.optimizer))
+    left_out = () if run.recipe.init.head else optimizer.last_layers(variables, run.recipe.optimizer)
+    report = restore.plan(prefix, variables, scope=run.backbone.scope, exclude=left_out)
     say(report.text())
     return WarmStart(report.prefix, restore.assignment_map(report))
 
@@ -175,6 +176,17 @@ def _warn_of_small_batches(run: Run, variables: Iterable[str]) -> None:
         say(f'warning: batch norm is trained on {batch} images per replica; below {SMALLEST_BATCH_NORM_BATCH} its '
             f'statistics are poor (the papers used 12 to 16). Consider --batch_norm.mode freeze_statistics or a larger '
             f'batch')
+
+
+def _warn_of_no_last_layers(run: Run, variables: Collection[str]) -> None:
+    """As by the official DeepLab, what is asked for last layers does nothing where a net has none of those names."""
+    options = run.recipe.optimizer
+    asked = ['init.head = false'] * (not run.recipe.init.head)
+    asked += [f'optimizer.last_layer_multiplier = {options.last_layer_multiplier:g}'] * (
+        options.last_layer_multiplier != 1)
+    if asked and not optimizer.last_layers(variables, options):
+        say(f'warning: {" and ".join(asked)} will do nothing: {run.recipe.model.net} has no variable with '
+            f'{" or ".join(optimizer.last_layer_parts(options))} in its name. optimizer.multipliers takes any name')
 
 
 def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint

@@ -183,6 +183,15 @@ def test_patterns_multiply_the_gradients_of_the_names_that_they_match(options, e
     assert list(optimizer.gradient_multipliers(NAMES, Optimizer(**options)).values()) == expected
 
 
+@pytest.mark.parametrize('logits_only', [False, True])
+def test_a_new_head_is_what_the_multiplier_of_the_last_layers_reaches(logits_only):
+    names = ['resnet_v1_50/conv1/weights', 'decoder/conv/weights', 'decoder/logits/weights', 'auxiliary/logits/weights']
+    options = Optimizer(last_layer_multiplier=5.0, last_layers_contain_logits_only=logits_only)
+    factors = optimizer.gradient_multipliers(names, options)
+    assert optimizer.last_layers(names, options) == tuple(names[2:] if logits_only else names[1:])
+    assert {name for name, factor in factors.items() if factor != 1} == set(optimizer.last_layers(names, options))
+
+
 @pytest.mark.parametrize('multipliers, message', [
     ({'lr_multiply': 5}, "'lr_multiply' matches none of 5 trainable variables; .* resnet_v1_50, fc1_voc12, logits"),
     ({'(': 5}, 'is not a regular expression'),

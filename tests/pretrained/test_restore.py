@@ -4,8 +4,9 @@ import os
 import numpy as np
 import pytest
 
+from deeplab import optimizer
 from deeplab.compat import estimator, tensorflow, tf
-from deeplab.optimizer import LAST_LAYERS
+from deeplab.recipes.schema import Optimizer
 from pretrained import restore
 from tests.deeplab.oracle import ORACLE, manifests
 from tests.paths import shared
@@ -118,7 +119,8 @@ def test_another_kernel_size_is_no_head(checkpoint):
 
 
 def test_parts_can_be_left_out(checkpoint):
-    report = restore.plan(checkpoint, MODEL, scope='net', exclude=('logits', 'aspp', 'decoder'))
+    report = restore.plan(checkpoint, MODEL, scope='net', exclude={'aspp0/weights', 'logits/semantic/weights',
+                                                                    'logits/semantic/biases', 'decoder/weights'})
     assert report.restored == ('net/conv/weights', 'net/conv/BatchNorm/gamma')
     assert report.excluded == ('aspp0/weights', 'logits/semantic/weights', 'logits/semantic/biases')
 
@@ -130,9 +132,10 @@ def test_what_is_left_out_equals_the_official_lists(tmp_path):
         # The names decide; one number each stands for the weights.
         variables = {name: () for name, _ in manifests()[config]['variables']}
         prefix = save(tmp_path / config, values_of(variables))
-        for scopes, logits_only in ((LAST_LAYERS, False), (('logits',), True)):
+        for logits_only in (False, True):
+            options = Optimizer(last_layers_contain_logits_only=logits_only)
             expected = set(tables[f'not_restored_when_initialize_last_layer_false_logits_only_{logits_only}'])
-            report = restore.plan(prefix, variables, exclude=scopes)
+            report = restore.plan(prefix, variables, exclude=optimizer.last_layers(variables, options))
             assert set(report.excluded) == expected - {'global_step'}, config
             assert set(report.restored) == set(variables) - expected, config
 

@@ -74,6 +74,18 @@ def test_training_has_the_variables_of_evaluation_and_those_of_auxiliary_heads()
     assert plain.items() - {('global_step', ())} <= full.items()
 
 
+@pytest.mark.parametrize(('changes', 'variables', 'warned'), [
+    ({'init__head': False}, ['classify/weights'], 'init.head = false will do nothing'),
+    ({'optimizer__last_layer_multiplier': 5.0}, ['decoder/weights'], ''),
+    ({'optimizer__last_layer_multiplier': 5.0, 'optimizer__last_layers_contain_logits_only': True}, ['decoder/weights'],
+     'optimizer.last_layer_multiplier = 5 will do nothing: deeplabv3plus has no variable with logits in its name'),
+    ({}, ['classify/weights'], '')])
+def test_what_is_asked_for_last_layers_that_a_net_has_not_is_said(changes, variables, warned, capsys):
+    train._warn_of_no_last_layers(resolved(**changes), variables)
+    said = capsys.readouterr().err
+    assert warned in said if warned else not said
+
+
 @pytest.mark.parametrize(('batch', 'mode', 'variables', 'warned'), [
     (2, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], True),
     (12, 'train', ['a/weights', 'a/BatchNorm/moving_mean'], False),
