@@ -7,6 +7,7 @@ from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from deeplab.reports import differences
+from deeplab.reports.scope import images
 
 
 class Cells(NamedTuple):
@@ -30,7 +31,7 @@ def cells(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> Cells:
     return Cells(
         recipe=name,
         status=row.status if name in known else '',
-        data=f'{result["data"]["dataset"]} {result["data"]["split"]}, {result["data"]["num_images"]} images',
+        data=_data(result['data']),
         protocol=protocol.text(result['protocol']),
         expected=_expected(result, row),
         measured=f'{result["scores"]["mean_iou"]:.2f}',
@@ -45,19 +46,30 @@ def row_of(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> Recipe:
     return differences.in_steps(row) if row else recipes.recorded(result['recipe'])
 
 
+def _data(data: Mapping[str, Any]) -> str:
+    return f'{data["dataset"]} {data["split"]}, {images(data["num_images"], data["split_images"])}'
+
+
 def _expected(result: Mapping[str, Any], row: Recipe) -> str:
-    """The row's figure, and where it isn't of the same images of which it is."""
-    expected, data = row.expected, row.data
-    if expected.mean_iou is None:
+    """The row's figure, and where it isn't of the same images and protocol of which it is."""
+    figure = row.expected.mean_iou
+    if figure is None:
         return ''
-    figure = f'{expected.mean_iou:.2f}'
-    if differences.same_images(result, row):
-        return figure
+    described = protocol.describe(row) | {'precision': 'float32'}  # that of the row is its training's
+    where = [] if differences.same_images(result, row) else [f'on {_images_of(result, row)}']
+    other = differences.other_protocol(result['protocol'], row).keys() - {'first_images'}  # which are the images
+    where += [f'at {protocol.text(described)}'] if other else []
+    return ' '.join([f'{figure:.2f}', *[', '.join(where)] * bool(where)])
+
+
+def _images_of(result: Mapping[str, Any], row: Recipe) -> str:
+    """Which images the row's figure is of, as far as they aren't the result's."""
+    data = row.data
     if data.dataset != result['data']['dataset']:
-        return f'{figure} on {data.dataset} {data.eval_split}'
+        return f'{data.dataset} {data.eval_split}'
     if data.eval_split != result['data']['split']:
-        return f'{figure} on {data.eval_split}'
-    return f'{figure} on {expected.num_images} images'
+        return data.eval_split
+    return f'{row.expected.num_images or protocol.describe(row)["first_images"] or "all"} images'
 
 
 def _steps(result: Mapping[str, Any], row: Recipe) -> str:

@@ -7,6 +7,7 @@ from datasets import row as rows
 from deeplab.recipes import epochs, protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe
+from deeplab.reports.scope import images
 
 RARE = 10.0  # percent IoU below which a class is worth naming
 UNEXPLAINED = 'nothing in the recipe differs: another seed, another machine, or an error here or there'
@@ -22,15 +23,27 @@ def reasons(result: Mapping[str, Any], row: Recipe | None = None) -> list[str]:
     expected = row.expected.mean_iou
     if expected is None or result['scores']['mean_iou'] >= expected - row.expected.tolerance:
         return []
-    found = [*_training(result, run, row), *_data(result, row), *_protocol(result, row), *_precision(result)]
+    found = [*_training(result, run, row), *_data(result, row), *_protocol(result['protocol'], row),
+             *_precision(result)]
     return [*(found or [UNEXPLAINED]), *_classes(result)]
 
 
 def same_images(result: Mapping[str, Any], row: Recipe) -> bool:
-    """Whether a result and the row's figure are of the same split, as far as names and counts say."""
-    data = result['data']
-    return (data['dataset'], data['split']) == (row.data.dataset, row.data.eval_split) \
-        and row.expected.num_images in (None, data['num_images'])
+    """Whether a result and the row's figure are of the same images, as far as names and counts say."""
+    return not any(_images(result['data'], row))
+
+
+def comparable(result: Mapping[str, Any], row: Recipe) -> bool:
+    """Whether the difference of a result and the row's figure means something: same images, same protocol."""
+    return not other_conditions(result['data'], result['protocol'], row)
+
+
+def other_conditions(data: Mapping[str, Any], described: Mapping[str, Any], row: Recipe) -> list[str]:
+    """What keeps an evaluation from being compared with the row's figure, a line each.
+
+    `data` and `described` are a result's data and protocol, or what they are going to be.
+    """
+    return [*_images(data, row), *_protocol(described, row)]
 
 
 def in_steps(row: Recipe) -> Recipe:
@@ -60,22 +73,31 @@ def _training(result: Mapping[str, Any], run: Recipe, row: Recipe) -> Iterator[s
 
 
 def _data(result: Mapping[str, Any], row: Recipe) -> Iterator[str]:
-    data = result['data']
-    if data['dataset'] != row.data.dataset or data['split'] != row.data.eval_split:
-        yield (f'evaluated on {data["dataset"]} {data["split"]}; the figure is of {row.data.dataset} '
-               f'{row.data.eval_split}')
-    if row.expected.num_images not in (None, data['num_images']):
-        yield f'{data["num_images"]} images were evaluated; the figure is of {row.expected.num_images}'
-    if data['list_sha256'] is None:
+    yield from _images(result['data'], row)
+    if result['data']['list_sha256'] is None:
         yield 'the records have no manifest, so nobody knows which images they are'
 
 
-def _protocol(result: Mapping[str, Any], row: Recipe) -> Iterator[str]:
-    found = result['protocol']
-    for name, value in protocol.describe(row).items():
-        # Older results don't say everything; a figure's precision isn't that of the row's training.
-        if name != 'precision' and found.get(name, value) != value:
-            yield f'evaluated with {name} {found[name]}; the row says {value}'
+def _images(data: Mapping[str, Any], row: Recipe) -> Iterator[str]:
+    if data['dataset'] != row.data.dataset or data['split'] != row.data.eval_split:
+        yield (f'evaluated on {data["dataset"]} {data["split"]}; the figure is of {row.data.dataset} '
+               f'{row.data.eval_split}')
+    whole = data['split_images']
+    told = row.expected.num_images or protocol.describe(row)['first_images']
+    if data['num_images'] != (told or whole):
+        yield f'{images(data["num_images"], whole)} were evaluated; the figure is of {told or "all"}'
+
+
+def _protocol(found: Mapping[str, Any], row: Recipe) -> Iterator[str]:
+    for name, value in other_protocol(found, row).items():
+        yield f'evaluated with {name} {found[name]}; the row says {value}'
+
+
+def other_protocol(found: Mapping[str, Any], row: Recipe) -> dict[str, Any]:
+    """What the row's protocol says of that in which a result's differs."""
+    # Older results don't say everything; a figure's precision isn't that of the row's training.
+    return {name: value for name, value in protocol.describe(row).items()
+            if name != 'precision' and found.get(name, value) != value}
 
 
 def _precision(result: Mapping[str, Any]) -> Iterator[str]:

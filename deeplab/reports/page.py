@@ -12,7 +12,7 @@ from datasets import row as rows
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Expected, Recipe
 from deeplab.reports import cells
-from deeplab.reports.differences import reasons, same_images
+from deeplab.reports.differences import comparable, reasons
 
 COLUMNS = ('recipe', 'data', 'paper', 'ours', 'difference', 'status', 'protocol', 'steps', 'checkpoint', 'commit',
            'hardware', 'evaluation')
@@ -20,9 +20,9 @@ OPEN_COLUMNS = ('recipe', 'title', 'data', 'paper', 'status', 'source')
 EXPLAINED = (
     'Mean IoU in percent; click a column to sort by it, a recipe for its classes. <b>Paper</b> is the figure that the '
     'recipe expects: a published one, or where none is known that of a reference or of an earlier run, as its source '
-    'says; without the same images there is no difference. <b>Status</b> is built (tests pass), ported (released '
-    'weights give the reference output) or reproduced (trained here, inside the tolerance). A commit with a + had '
-    'uncommitted changes. The last column is the time that the evaluation took.')
+    'says; without the same images and protocol there is no difference. <b>Status</b> is built (tests pass), ported '
+    '(released weights give the reference output) or reproduced (trained here, inside the tolerance). A commit with a '
+    '+ had uncommitted changes. The last column is the time that the evaluation took.')
 MAX_PICTURES = 4
 DARK = ' class="dark"'
 ASSETS = Path(__file__).parent / 'assets'
@@ -56,7 +56,7 @@ def _row(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> list[tuple[s
     words = cells.cells(result, known)
     row = cells.row_of(result, known)
     figure, ours = row.expected.mean_iou, result['scores']['mean_iou']
-    difference = ours - figure if figure is not None and same_images(result, row) else None
+    difference = ours - figure if figure is not None and comparable(result, row) else None
     minutes = result['seconds'] / 60
     return [
         (f'<a href="#{quote(result["name"])}">{_breakable(words.recipe)}</a>', words.recipe),

@@ -15,9 +15,11 @@ from typing import Any
 from console.command import Parser
 from console.exits import DONE, guarded
 from console.files import write_whole
+from datasets import row as datasets
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import cells
 from deeplab.reports.page import page
+from deeplab.reports.scope import split_images
 
 BEGIN, END = '<!-- results -->\n', '<!-- /results -->\n'
 # Of shown.Cells, in order.
@@ -46,11 +48,23 @@ def load(folder: Path) -> list[dict[str, Any]]:
              for path in sorted(folder.glob('*.json'))]
     for result in found:
         result['recipe']['name'] = recipes.current_name(result['recipe']['name'])
-        if 'precision' in result:  # which results of before had beside the protocol
-            result['protocol']['precision'] = result.pop('precision')
+        _complete(result)
     if not found:
         raise ValueError(f'{folder} has no results; evaluate.py writes them')
     return found
+
+
+def _complete(result: dict[str, Any]) -> None:
+    """Gives a result of before what it lacks: the precision stood beside its protocol, a split's size nowhere."""
+    if 'precision' in result:
+        result['protocol']['precision'] = result.pop('precision')
+    data = result['data']
+    if 'split_images' not in data:
+        try:
+            whole = split_images(datasets.load(data['dataset']), data['split'], data['num_images'])
+        except (ValueError, OSError):  # a dataset of somebody's own, which isn't here
+            whole = data['num_images']
+        data['split_images'] = whole
 
 
 def insert(text: str, table: str) -> str:

@@ -66,7 +66,8 @@ def events(model: Trained, model_dir: Path | None) -> Path | None:
     """
     if model_dir is None:
         return None
-    if beside.model_dir_of(Path(model.prefix).resolve().parent) != model_dir.resolve():
+    folder = Path(model.prefix).resolve().parent
+    if model_dir.resolve() not in (folder, beside.model_dir_of(folder)):
         return None
     recorded = model_dir / beside.RECORD
     trained_on = recipes.read_json(recorded).data.dataset if recorded.exists() else model.run.recipe.data.dataset

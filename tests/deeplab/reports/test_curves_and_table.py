@@ -75,7 +75,7 @@ def test_a_figure_of_another_split_and_a_short_training_are_told_apart():
 
 def test_a_result_is_named_like_its_file(tmp_path):
     """evaluate.py numbers the file of a second evaluation; the name inside is of recipe, split and step alone."""
-    inside = {'name': 'a', 'recipe': {'name': 'demo'}}
+    inside = {'name': 'a', 'recipe': {'name': 'demo'}, 'data': {'split_images': 3}}
     for name in ('a', 'a-2'):
         (tmp_path / f'{name}.json').write_text(json.dumps(inside))
     assert table.load(tmp_path) == [inside | {'name': 'a-2'}, inside]
@@ -85,10 +85,20 @@ def test_a_result_is_named_like_its_file(tmp_path):
 
 def test_a_result_of_a_row_that_has_another_name_now_is_that_rows(tmp_path, capsys):
     recipes.current_name.cache_clear()
-    (tmp_path / 'a.json').write_text(json.dumps({'recipe': {'name': 'enet_voc_seed' + '001'}}))
+    one = {'recipe': {'name': 'enet_voc_seed' + '001'}, 'data': {'split_images': 3}}
+    (tmp_path / 'a.json').write_text(json.dumps(one))
     result, = table.load(tmp_path)
     assert result['recipe']['name'] == 'enet_voc_xlmou'
     assert capsys.readouterr().err.endswith('is called enet_voc_xlmou now\n')
+
+
+@pytest.mark.parametrize(('dataset', 'split', 'whole'), [
+    ('voc2012', 'val', 1449), ('voc2012', 'mine', 224), ('/somewhere/mine.toml', 'val', 224), ('inria', 'val', 224)])
+def test_a_result_of_before_is_of_as_many_images_as_its_dataset_says(tmp_path, dataset, split, whole):
+    """Tiles aren't counted by what is published, nor does anybody know the size of somebody's own split."""
+    data = {'dataset': dataset, 'split': split, 'num_images': 224}
+    (tmp_path / 'a.json').write_text(json.dumps({'recipe': {'name': 'demo'}, 'data': data}))
+    assert table.load(tmp_path)[0]['data'] == data | {'split_images': whole}
 
 
 def test_insert_needs_the_markers():

@@ -12,7 +12,7 @@ from PIL import Image
 from datasets import row as rows
 from deeplab.recipes import epochs
 from deeplab.recipes import recipe as recipes
-from deeplab.reports import differences, table
+from deeplab.reports import cells, differences, table
 from deeplab.reports.page import COLUMNS, page
 from tests.paths import ROOT
 
@@ -110,7 +110,10 @@ def shown(result):
     ({}, {'paper': '67.07', 'ours': '67.07', 'difference': '+0.00', 'steps': '6000 steps', 'status': ROW.status,
           'protocol': 'OS 16', 'data': 'camvid val, 101 images', 'checkpoint': CAMVID['checkpoint']['sha256'][:8]}),
     ({'scores__mean_iou': 60.0}, {'difference': '-7.07'}),
-    ({'data__num_images': 30}, {'paper': '67.07 on 101 images', 'difference': ''}),
+    ({'data__num_images': 30}, {'paper': '67.07 on 101 images', 'difference': '',
+                                'data': 'camvid val, 30 of 101 images'}),
+    ({'protocol__flip': True}, {'paper': '67.07 at OS 16', 'difference': '', 'protocol': 'OS 16, flip'}),
+    ({'protocol__flip': True, 'data__split': 'test'}, {'paper': '67.07 on val, at OS 16', 'difference': ''}),
     ({'data__split': 'test'}, {'paper': '67.07 on val', 'difference': ''}),
     ({'data__dataset': 'mine'}, {'paper': '67.07 on camvid val', 'difference': ''}),
     ({'checkpoint__global_step': 0}, {'steps': 'released weights'}),
@@ -125,6 +128,24 @@ def test_the_page_words_a_row_as_the_table_does(changes, expected):
     same = {'recipe': 'recipe', 'status': 'status', 'data': 'data', 'protocol': 'protocol', 'paper': 'expected mIoU',
             'ours': 'measured mIoU', 'steps': 'trained here', 'commit': 'commit'}
     assert {column: found[column] for column in same} == {column: line[name] for column, name in same.items()}
+
+
+@pytest.mark.parametrize(('number', 'first', 'same'), [(101, 0, True), (30, 30, False), (30, 0, False)])
+def test_a_part_of_a_split_is_not_compared_with_a_figure_of_the_whole(number, first, same):
+    """Also where the row doesn't say how many images its figure is of."""
+    row = recipes.override(ROW, {'expected.num_images': None})
+    result = changed(data__num_images=number, protocol__first_images=first, scores__mean_iou=50.0)
+    assert differences.comparable(result, row) is same
+    assert cells.cells(result, {ROW.name: row}).expected == '67.07' + ('' if same else ' on all images')
+    told = [line for line in differences.reasons(result, row) if 'images were evaluated' in line]
+    assert told == ([] if same else ['30 of 101 images were evaluated; the figure is of all'])
+
+
+def test_a_figure_of_the_first_images_is_of_the_first_images():
+    row = recipes.override(ROW, {'expected.num_images': None, 'evaluation.limit': 30})
+    assert differences.comparable(changed(data__num_images=30, protocol__first_images=30), row)
+    assert not differences.comparable(changed(data__num_images=20, protocol__first_images=20), row)
+    assert not differences.comparable(changed(), row)
 
 
 def test_a_row_in_epochs_is_told_in_steps():
@@ -151,7 +172,7 @@ def low(**changes):
     (low(checkpoint__global_step=100), '100 of 6000 steps were run'),
     (low(recipe__train__batch_size=2), 'batch norm was trained on 2 images per replica; below 12'),
     (low(recipe__schedule__learning_rate=1.0), 'the recipe was changed: schedule.learning_rate: 0.05 -> 1.0'),
-    (low(data__num_images=30), '30 images were evaluated; the figure is of 101'),
+    (low(data__num_images=30), '30 of 101 images were evaluated; the figure is of 101'),
     (low(data__list_sha256=None), 'the records have no manifest'),
     (low(data__split='test'), 'evaluated on camvid test; the figure is of camvid val'),
     (low(checkpoint__global_step=0, recipe__model__output_stride=8), 'the model was changed: model.output_stride'),
