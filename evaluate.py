@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     scope = evaluation.scope_of(resolved)  # damaged records are found before a graph is built
     if own.check:
         measurement.require_expected(recipe, scope.num_images)
+    if own.check and 'expected.mean_iou' not in overrides:
+        measurement.require_conditions(scope, flags.promised(recipe, own.recipe, own.model_dir, own.checkpoint))
     models = checkpointed.load(resolved, checkpointed.checkpoints(model_dir, own.checkpoint, recipe.name))
     for model in models:
         print(f'{model}: {scope}', flush=True)

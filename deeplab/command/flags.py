@@ -235,6 +235,14 @@ def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: di
     return choose_recipe(None, str((found or own).parent), overrides)
 
 
+def promised(recipe: Recipe, name: str | None, model_dir: str | None, checkpoint: str) -> Recipe:
+    """Whose figure the recipe of trained weights carries: its row, whatever the flags of training and this one changed.
+
+    Of a row in somebody's own file, whose name is in no table, only this command's flags are known.
+    """
+    return recipes.table().get(recipe.name) or choose_trained_recipe(name, model_dir, {}, checkpoint)
+
+
 def _refuse_another_model(name: str, chosen: Recipe, saved: Path) -> None:
     changes = [line for line in recipes.difference(recipes.read_json(saved), chosen)
                if line.startswith(('model.', 'data.dataset:'))]

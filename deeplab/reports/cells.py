@@ -64,11 +64,11 @@ def _expected(result: Mapping[str, Any], row: Recipe) -> str:
 
 def _images_of(result: Mapping[str, Any], row: Recipe) -> str:
     """Which images the row's figure is of, as far as they aren't the result's."""
-    data = row.data
-    if data.dataset != result['data']['dataset']:
-        return f'{data.dataset} {data.eval_split}'
-    if data.eval_split != result['data']['split']:
-        return data.eval_split
+    dataset, split = differences.dataset_of(row), row.data.eval_split
+    if dataset != result['data']['dataset']:
+        return f'{dataset} {split}'
+    if split != result['data']['split']:
+        return split
     return f'{row.expected.num_images or protocol.describe(row)["first_images"] or "all"} images'
 
 

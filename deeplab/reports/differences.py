@@ -1,6 +1,7 @@
 """Why is mine lower? The differences between a published row and a run, the likeliest causes first."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from datasets import row as rows
@@ -79,9 +80,9 @@ def _data(result: Mapping[str, Any], row: Recipe) -> Iterator[str]:
 
 
 def _images(data: Mapping[str, Any], row: Recipe) -> Iterator[str]:
-    if data['dataset'] != row.data.dataset or data['split'] != row.data.eval_split:
-        yield (f'evaluated on {data["dataset"]} {data["split"]}; the figure is of {row.data.dataset} '
-               f'{row.data.eval_split}')
+    dataset, split = dataset_of(row), row.data.eval_split
+    if (data['dataset'], data['split']) != (dataset, split):
+        yield f'evaluated on {data["dataset"]} {data["split"]}; the figure is of {dataset} {split}'
     whole = data['split_images']
     told = row.expected.num_images or protocol.describe(row)['first_images']
     if data['num_images'] != (told or whole):
@@ -91,6 +92,11 @@ def _images(data: Mapping[str, Any], row: Recipe) -> Iterator[str]:
 def _protocol(found: Mapping[str, Any], row: Recipe) -> Iterator[str]:
     for name, value in other_protocol(found, row).items():
         yield f'evaluated with {name} {found[name]}; the row says {value}'
+
+
+def dataset_of(row: Recipe) -> str:
+    """The name of the row's dataset, which one's own is given by the path of its table."""
+    return Path(row.data.dataset).stem
 
 
 def other_protocol(found: Mapping[str, Any], row: Recipe) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from deeplab.compat import tensorflow
 from deeplab.recipes import beside, protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-from deeplab.reports.differences import in_steps
+from deeplab.reports.differences import in_steps, other_conditions
 from deeplab.reports.scope import Scope, images
 from pretrained import released
 
@@ -122,6 +122,16 @@ def require_expected(recipe: Recipe, num_images: int) -> None:
                          f"{recipe.data.eval_split} has {num_images}: they can't be compared")
 
 
+def require_conditions(evaluated: Scope, row: Recipe) -> None:
+    """ValueError where a row's figure is of other images or of another protocol than an evaluation."""
+    data = {'dataset': evaluated.dataset.name, 'split': evaluated.recipe.data.eval_split,
+            'num_images': evaluated.num_images, 'split_images': evaluated.split_images}
+    other = other_conditions(data, protocol.describe(evaluated.recipe), row)
+    if other:
+        raise ValueError(f"the figure of {row.name} can't be checked:\n  " + '\n  '.join(other) +
+                         '\nGive the figure for these conditions as --expected.mean_iou.')
+
+
 def check(measured: Measurement) -> tuple[bool, list[str]]:
     """Compares with the recipe's expected figures: whether all are inside the tolerance, and a line for each."""
     require_expected(measured.recipe, measured.num_images)
@@ -181,7 +191,8 @@ def portable(path: str) -> str:
 def _portable_recipe(recipe: Recipe) -> dict[str, Any]:
     """The recipe with its paths as `portable` has them."""
     paths = ('data.record_dir', 'init.checkpoint')
-    return recipes.to_dict(recipes.override(recipe, {path: portable(recipes.get(recipe, path)) for path in paths}))
+    changed = {path: portable(recipes.get(recipe, path)) for path in paths}
+    return recipes.to_dict(recipes.override(recipe, changed | {'data.dataset': Path(recipe.data.dataset).name}))
 
 
 def _categories(measured: Measurement) -> dict[str, Any] | None:

@@ -136,3 +136,17 @@ def test_every_main_that_takes_a_checkpoint_reads_the_recipe_beside_it(main, nee
     monkeypatch.setattr(flags, 'choose_trained_recipe', choose)
     with pytest.raises(ValueError, match='runs/camvid/model.ckpt-7'):
         main.main(['--checkpoint', 'runs/camvid/model.ckpt-7', *needed])
+
+
+def test_a_figure_is_that_of_the_row_as_it_stands_in_its_table(tmp_path):
+    """Whatever flags changed, those of train.py that model_dir has recorded and those of evaluate.py."""
+    row = recipe.load('deeplabv3plus_mnv2_camvid')
+    trained = recipe.override(row, {'evaluation.limit': 20})
+    recipe.write_json(trained, tmp_path / 'recipe.json')
+    chosen = flags.choose_trained_recipe(None, str(tmp_path), {'evaluation.flip': 'true'})
+    assert chosen.evaluation.flip and chosen.evaluation.limit == 20
+    assert flags.promised(chosen, None, str(tmp_path), 'latest') == row
+    named = recipe.override(trained, {'name': 'mine'})
+    recipe.write_json(named, tmp_path / 'recipe.json')
+    chosen = flags.choose_trained_recipe(None, str(tmp_path), {'evaluation.flip': 'true'})
+    assert flags.promised(chosen, None, str(tmp_path), 'latest') == named

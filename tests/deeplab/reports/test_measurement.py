@@ -1,9 +1,11 @@
 """Results: the table, what is worth a warning, the check against the recipe, and files that are never overwritten."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from datasets import row as rows
 from deeplab.recipes import epochs
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-from deeplab.reports import measurement
+from deeplab.reports import cells, measurement
+from deeplab.reports.scope import Scope
 from tests.paths import ROOT
 
 CLASSES = rows.load('synthetic').num_classes
@@ -81,6 +84,35 @@ def test_check_compares_percent_with_the_tolerance(expected, passed, lines):
 def test_check_refuses_where_there_is_nothing_to_compare(expected, message):
     with pytest.raises(ValueError, match=message):
         measurement.check(example(**expected))
+
+
+CAMVID = recipes.load('deeplabv3plus_mnv2_camvid')
+
+
+@pytest.mark.parametrize(('changes', 'number', 'message'), [
+    ({}, 101, None), ({'train.precision': 'float32'}, 101, None), ({'evaluation.trimap': (5,)}, 101, None),
+    ({'evaluation.limit': 20}, 20, '20 of 101 images were evaluated; the figure is of 101'),
+    ({'evaluation.absent': 'zero'}, 101, 'evaluated with absent_classes zero; the row says union'),
+    ({'data.eval_split': 'test'}, 101, 'evaluated on camvid test; the figure is of camvid val'),
+    ({'data.dataset': 'synthetic'}, 101, 'evaluated on synthetic val; the figure is of camvid val')])
+def test_a_figure_is_checked_under_its_own_conditions_only(changes, number, message):
+    recipe = recipes.override(CAMVID, changes)
+    evaluated = Scope(recipe, rows.load(recipe.data.dataset), number, 101)
+    with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
+        measurement.require_conditions(evaluated, CAMVID)
+
+
+def test_a_dataset_of_ones_own_is_called_by_its_name(tmp_path):
+    shutil.copy(rows.ROWS / 'camvid.toml', tmp_path / 'mine.toml')
+    recipe = recipes.override(CAMVID, {'data.dataset': str(tmp_path / 'mine.toml')})
+    mine = rows.load(recipe.data.dataset)
+    measured = dataclasses.replace(example(np.eye(mine.num_classes, dtype=np.int64)), recipe=recipe, dataset=mine,
+                                   split_images=101, num_images=101)
+    measurement.require_conditions(measured.scope, recipe)
+    record = measurement.to_dict(measured)
+    assert cells.cells(record, {recipe.name: recipe}).expected == '67.07'
+    assert record['recipe']['data']['dataset'] == 'mine.toml'  # without the folders of this machine
+    assert measurement.to_dict(example())['recipe']['data']['dataset'] == 'synthetic'
 
 
 def test_the_file_holds_what_was_measured_and_how(tmp_path):

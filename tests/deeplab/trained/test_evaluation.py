@@ -167,6 +167,24 @@ def test_what_cannot_be_evaluated_is_said_before_anything_runs(record_dir, model
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('arguments', [['--evaluation.flip', 'true'], ['--output_stride', '8'], ['--data.limit', '2'],
+                                       ['--evaluation.limit', '2'], ['--split', 'train'], []])
+def test_a_figure_is_not_checked_under_other_conditions(record_dir, tmp_path, capsys, arguments):
+    """Unless it is given for these; the records hold 4 of the 40 images that the row's is of."""
+    row = row_file(tmp_path)
+    row.write_text(row.read_text() + 'expected.mean_iou = 50.0\n')
+    check = ['--recipe', row, '--checkpoint', '/nowhere/model.ckpt', '--record_dir', record_dir, '--check', *arguments]
+    assert main(evaluate, *check) == 2
+    said = capsys.readouterr().err
+    assert "the figure of tiny can't be checked" in said and 'images were evaluated; the figure is of all' in said
+    wanted = {'--evaluation.flip': 'evaluated with flip True; the row says False',
+              '--output_stride': 'evaluated with output_stride 8; the row says 16',
+              '--split': 'evaluated on synthetic train; the figure is of synthetic val'}
+    assert wanted.get([*arguments, ''][0], '') in said
+    assert main(evaluate, *check, '--expected.mean_iou', 50) == 2
+    assert 'there is no checkpoint /nowhere/model.ckpt' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     ([], 'give --model_dir, or --recipe with --checkpoint'),
     (['--model_dir', '/nowhere'], '/nowhere/recipe.json does not exist'),
