@@ -137,6 +137,21 @@ def test_every_scale_of_an_evaluation_sees_the_pyramid(compat, at_half, at_1):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_prediction_has_the_output_stride_of_the_evaluation():
+    seen = []
+
+    def look(images, num_classes, backbone, *, training, output_stride):
+        seen.append((output_stride, tf.shape(images)))
+        return Outputs(images, {})
+
+    a_run = dataclasses.replace(chosen(model__output_stride=16, evaluation__output_stride=8), net=Net(look))
+    with tf.Graph().as_default(), tf.Session() as session:
+        predict(forward_pass(a_run), tf.zeros([1, 18, 25, 3]), a_run.recipe.evaluation)
+        (stride, size), = seen
+        size = session.run(size)
+    assert stride == 8 and size.tolist() == [1, 25, 25, 3]
+
+
 def train(replicas, batch_norm, model_dir):
     """The trained weights of two steps, each on two images."""
     a_run = chosen(model__image_pyramid=(0.5, 1.0), train__batch_size=2 // replicas, batch_norm__mode=batch_norm)
