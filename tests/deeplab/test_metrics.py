@@ -113,6 +113,21 @@ def test_the_classes_that_tensorboard_shows_are_those_of_its_mean(absent):
     np.testing.assert_allclose([np.nanmean(classes), shown['mean_iou']], scores.of['mean_iou'], rtol=1e-6)
 
 
+@pytest.mark.parametrize('absent', metrics.ABSENT_RULES)
+def test_training_shows_the_mean_of_its_first_batch_by_the_rule_of_the_recipe(absent):
+    chosen = resolve(models.tiny(evaluation__absent=absent, train__batch_size=2, train__accumulate_steps=2))
+    labels, predictions = random_case()
+    with tf.Graph().as_default(), tf.Session() as session:
+        logits = tf.one_hot(tf.constant(predictions[:2]), chosen.num_classes)
+        model_fn._summarise(chosen, {'image': tf.zeros([*labels.shape, 3])}, tf.constant(labels), logits)
+        written = [tensorflow.compat.v1.Summary.FromString(each) for each in
+                   session.run(tf.get_collection(tf.GraphKeys.SUMMARIES))]
+    shown = {value.tag: value.simple_value for summary in written for value in summary.value}
+    scores = metrics.scores(counted_matrix(labels[:2], predictions[:2], chosen.num_classes), absent)
+    assert shown['mean_iou'] == pytest.approx(scores.of['mean_iou'], rel=1e-6)
+    assert shown['pixel_accuracy'] == pytest.approx(scores.of['pixel_accuracy'], rel=1e-6)
+
+
 def test_a_batch_of_ignored_pixels_scores_zero_in_the_graph():
     with tf.Graph().as_default():
         matrix = metrics.confusion_matrix(tf.fill([2, 3], IGNORE), tf.zeros([2, 3], tf.int32), CLASSES, IGNORE)
