@@ -6,7 +6,8 @@ import tensorflow as tf
 from datasets.input.augment import Augmentation, augment
 from datasets.input.index import RecordIndex, index_records, refuse_corrupt
 from datasets.input.order import ORDERS
-from datasets.records.decode import decode, read
+from datasets.records.decode import checked, decode, read
+from datasets.records.ids import LegalIds
 
 __all__ = ['Augmentation', 'RecordIndex', 'eval_dataset', 'index_records', 'refuse_corrupt', 'train_dataset']
 
@@ -34,7 +35,7 @@ def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size:
         row = ORDERS[order](number % index.num_examples, seed, number // index.num_examples, index.num_examples)
         if index.corrupt:  # the order of all others stays what it was
             row = tf.gather(tf.constant(index.rows), row)
-        image, label, filename = _example(files, offsets, row)
+        image, label, filename = _example(files, offsets, row, index.legal)
         image, label = augment(image, label, augmentation, ignore_label, seed, number)
         return {'image': image, 'filename': filename, 'number': number}, label
 
@@ -49,7 +50,7 @@ def eval_dataset(index: RecordIndex, *, ignore_label: int, limit: int | None = N
     files, offsets = _table(index)
 
     def example(row: tf.Tensor) -> tuple[dict, tf.Tensor]:
-        image, label, filename = _example(files, offsets, row)
+        image, label, filename = _example(files, offsets, row, index.legal)
         height, width = tf.unstack(tf.shape(label))
         return {'image': image, 'filename': filename, 'number': row, 'height': height, 'width': width}, label
 
@@ -70,11 +71,15 @@ def _table(index: RecordIndex) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.repeat(tf.constant(index.files), counts), tf.constant(np.concatenate(index.offsets))
 
 
-def _example(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w] and file name of a record.
+def _example(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor, legal: LegalIds | None
+             ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w] and file name of a record, whose ids are checked.
 
     Records of rishizek/tensorflow-deeplab-v3-plus have no name and are told by their place.
     """
     image, label, filename = decode(read(files[row], offsets[row]))
+    if legal:
+        label = checked(label, legal, tf.strings.join([
+            files[row], ': record at byte ', tf.strings.as_string(offsets[row]), ' (', filename, ')']))
     place = tf.strings.join([files[row], '#', tf.strings.as_string(row)])
     return tf.cast(image, tf.float32), tf.cast(label, tf.int32), tf.where(tf.equal(filename, ''), place, filename)

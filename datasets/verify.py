@@ -3,7 +3,8 @@
     python -m datasets.verify --record_dir records/NAME
 
 A record is bad when its CRCs, its keys, its encodings, its sizes or its label ids are; a split is bad when it isn't
-what its manifest says. Either is exit status 1, repaired or not.
+what its manifest says. Either is exit status 1, repaired or not. Of records without a manifest the ids are compared
+with the classes of the --dataset that is given.
 """
 
 import os
@@ -17,19 +18,22 @@ from typing import Any
 from console.command import Parser, positive
 from console.exits import DONE, FAILED, guarded
 from console.progress import Progress
+from datasets import row as rows
 from datasets.records import checks, manifest, repair, tfrecord
+from datasets.records.ids import legal_ids
 from datasets.records.report import Report
+from datasets.row import Dataset
 
 
-def verify(record_dir: Path, split: str, workers: int = 1) -> Report:
-    """Reads a split as training would; ValueError when it has no shards."""
+def verify(record_dir: Path, split: str, workers: int = 1, dataset: Dataset | None = None) -> Report:
+    """Reads a split as training would, on the dataset where there is no manifest; ValueError when it has no shards."""
     shards = tfrecord.find_shards(record_dir, split)
     if not shards:
         raise ValueError(f'{record_dir} has no shards of split {split!r}; there are: '
                          f'{", ".join(present_splits(record_dir)) or "none"}')
-    report = Report(split, shards, manifest.read(record_dir, split))
-    legal = manifest.legal_ids(report.manifest)
-    parts = [chunk for shard in shards for chunk in checks.chunks(shard, legal)]
+    written = manifest.read(record_dir, split)
+    report = Report(split, shards, written, legal_ids(written, dataset))
+    parts = [chunk for shard in shards for chunk in checks.chunks(shard, report.legal)]
     with Progress(sum(len(chunk.frames) for chunk in parts), f'verifying {split}') as progress:
         for found in checks.check_all(parts, workers):
             progress.update(len(found))
@@ -88,8 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not splits:
         raise ValueError(f'{record_dir} has no records: write some with `python -m datasets.convert`')
     status = DONE
+    dataset = rows.load(options.dataset) if options.dataset else None
     for split in splits:
-        report = verify(record_dir, split, options.workers or os.cpu_count() or 1)
+        report = verify(record_dir, split, options.workers or os.cpu_count() or 1, dataset)
         print(report)
         if not report.sound:
             status = FAILED
@@ -102,6 +107,8 @@ def _parser() -> Parser:
     parser = Parser('datasets.verify', __doc__)
     parser.add_argument('--record_dir', required=True, help='what `python -m datasets.convert` wrote')
     parser.add_argument('--splits', nargs='+', default=(), help='default: every split that record_dir has')
+    parser.add_argument('--dataset', help='whose classes ids are compared with where there is no manifest: '
+                                          f'{", ".join(rows.names())}, or the path of a .toml row')
     parser.add_argument('--workers', type=positive, help='processes; default one per core')
     parser.add_argument('--repair', action='store_true', help='write shards of bad splits without the bad records')
     parser.add_argument('--output_dir', help='a new folder for the repaired splits; default: they replace the old '

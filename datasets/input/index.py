@@ -10,6 +10,7 @@ import numpy as np
 from console.choices import choose
 from datasets.records import checks, manifest, tfrecord
 from datasets.records.frames import frames
+from datasets.records.ids import LegalIds, legal_ids
 from datasets.row import Dataset
 
 ON_CORRUPT = ('stop', 'skip')
@@ -20,7 +21,7 @@ class RecordIndex:
     """The shards of a split, the byte offsets (int64) of each one's records, and the manifest when there is one.
 
     `corrupt` are the records to be skipped; `left_out` counts those of the split that `subset.first` didn't take, whose
-    manifest is still the whole split's.
+    manifest is still the whole split's. `legal` are the ids that labels may hold, where they are known.
     """
 
     files: tuple[str, ...]
@@ -28,6 +29,7 @@ class RecordIndex:
     manifest: dict | None
     corrupt: tuple[checks.Bad, ...] = ()
     left_out: int = 0
+    legal: LegalIds | None = None
 
     @property
     def num_examples(self) -> int:
@@ -65,7 +67,7 @@ def index_records(record_dir: str | Path, split: str, dataset: Dataset | None = 
     if written and dataset and written['class_names'] != list(dataset.class_names):
         raise ValueError(f'{record_dir}: {split} was converted from {written["dataset"]}, whose classes are not those '
                          f'of {dataset.name}: give the other --dataset or --record_dir')
-    index = RecordIndex(tuple(map(str, shards)), offsets, written)
+    index = RecordIndex(tuple(map(str, shards)), offsets, written, legal=legal_ids(written, dataset))
     if on_corrupt == 'skip':
         return _without_corrupt(index)
     for shard in shards:
@@ -86,8 +88,7 @@ def _without_corrupt(index: RecordIndex) -> RecordIndex:
 
 def find_corrupt(index: RecordIndex) -> list[checks.Bad]:
     """Decodes every record, as training would, and returns those that can't be used."""
-    legal = manifest.legal_ids(index.manifest)
-    parts = [chunk for shard in index.files for chunk in checks.chunks(Path(shard), legal)]
+    parts = [chunk for shard in index.files for chunk in checks.chunks(Path(shard), index.legal)]
     return [found for part in checks.check_all(parts, os.cpu_count() or 1) for found in part
             if isinstance(found, checks.Bad)]
 
@@ -97,8 +98,10 @@ def refuse_corrupt(index: RecordIndex) -> None:
     corrupt = [bad for bad in find_corrupt(index) if bad not in index.corrupt]
     if corrupt:
         listed = '\n  '.join(map(str, corrupt))
-        raise ValueError(f'{len(corrupt)} corrupt record(s)\n  {listed}\nconvert the split again, or leave them out: '
-                         '`python -m datasets.verify --repair`, or data.on_corrupt = "skip" to train without them')
+        again, whose = (('convert the split again', '') if index.manifest else
+                        ('give the dataset that the split was made for, or make it again', ' --dataset NAME'))
+        raise ValueError(f'{len(corrupt)} corrupt record(s)\n  {listed}\n{again}, or leave them out: `python -m '
+                         f'datasets.verify{whose} --repair`, or data.on_corrupt = "skip" to train without them')
 
 
 def _advice(record_dir: Path) -> str:

@@ -18,6 +18,7 @@ from datasets.records import checks, manifest, tfrecord
 from datasets.records.checks import Bad, Good
 from datasets.records.examples import Checked, check_pair
 from datasets.records.frames import HEADER_BYTES, frames, length_of
+from datasets.records.ids import LegalIds
 from datasets.row import Dataset
 
 
@@ -59,7 +60,7 @@ class Records:
             self.dataset = _row_of(written)
         else:
             raise ValueError(f'{record_dir} has no manifest of {split}: give --dataset, to know the classes')
-        legal = frozenset((*range(self.dataset.num_classes), self.dataset.ignore_label))
+        legal = LegalIds(self.dataset.num_classes, self.dataset.ignore_label)
         self._chunks = [chunk for shard in shards for chunk in checks.chunks(shard, legal)]
         self._places = [(shard, frame.offset) for shard in shards for frame in frames(shard)]
 

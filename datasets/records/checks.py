@@ -11,6 +11,7 @@ import numpy as np
 from console.parallel import ordered_map
 from datasets.records import tfrecord
 from datasets.records.frames import FOOTER_BYTES, HEADER_BYTES, Frame, frames
+from datasets.records.ids import LegalIds
 
 CHUNK = 64
 # Fewer records are read before other processes have imported TensorFlow.
@@ -40,15 +41,15 @@ class Good(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Consecutive records of a shard, and the ids that their labels may hold (any when there are none)."""
+    """Consecutive records of a shard, and the ids that their labels may hold (any when there is None)."""
 
     shard: str
     first: int
     frames: tuple[Frame, ...]
-    legal: frozenset[int]
+    legal: LegalIds | None
 
 
-def chunks(shard: Path, legal: frozenset[int]) -> Iterator[Chunk]:
+def chunks(shard: Path, legal: LegalIds | None) -> Iterator[Chunk]:
     found = enumerate(frames(shard))
     while taken := list(itertools.islice(found, CHUNK)):
         yield Chunk(str(shard), taken[0][0], tuple(frame for _, frame in taken), legal)
@@ -130,7 +131,7 @@ def _name(shard: str, frame: Frame) -> str:
         return UNNAMED
 
 
-def _sound(record: tfrecord.Record, decoded: tuple[tuple[int, int], np.ndarray], legal: frozenset[int]
+def _sound(record: tfrecord.Record, decoded: tuple[tuple[int, int], np.ndarray], legal: LegalIds | None
            ) -> tuple[tuple[int, int], np.ndarray]:
     """Size and pixels per id of a decoded record; ValueError when its parts disagree."""
     (height, width), label = decoded
@@ -139,8 +140,8 @@ def _sound(record: tfrecord.Record, decoded: tuple[tuple[int, int], np.ndarray],
     if record.height and (record.height, record.width) != (height, width):
         raise ValueError(f'says that it is {record.width}x{record.height} but its image is {width}x{height}')
     pixels = np.bincount(label.ravel(), minlength=256)
-    illegal = [value for value in np.flatnonzero(pixels).tolist() if legal and value not in legal]
+    illegal = legal.others(np.flatnonzero(pixels).tolist()) if legal else []
     if illegal:
         counts = ', '.join(f'{value} ({pixels[value]} pixels)' for value in illegal[:8])
-        raise ValueError(f'its label holds ids {counts}, which are neither classes nor the ignore label')
+        raise ValueError(f'its label holds ids {counts}; {legal}')
     return (height, width), pixels

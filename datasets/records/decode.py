@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from datasets.records import tfrecord
+from datasets.records.ids import LegalIds
 
 
 def read(file: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
@@ -24,3 +25,19 @@ def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     with tf.control_dependencies([tf.debugging.Assert(is_grey, [message])]):
         label = tf.io.decode_png(encoded, channels=1)[..., 0]
     return image, label, parsed[tfrecord.FILENAME]
+
+
+def checked(label: tf.Tensor, legal: LegalIds, place: tf.Tensor) -> tf.Tensor:
+    """The labels uint8 [h, w] of the record at `place`; InvalidArgumentError names the highest id that isn't legal.
+
+    Without a manifest nothing has looked at them before, and a loss takes pixels of other ids for those of no class.
+    """
+    if legal.ignore_label == 255:  # as mostly: 255 + 1 is 0 in eight bits, much less work
+        highest = tf.cast(tf.reduce_max(label + 1), tf.int32) - 1
+    else:
+        highest = tf.cast(tf.reduce_max(tf.where(tf.equal(label, legal.ignore_label), tf.zeros_like(label), label)),
+                          tf.int32)
+    message = tf.strings.join([place, ': its label holds id ', tf.strings.as_string(highest), f'; {legal}'])
+    # Not in a tf.cond, which takes longer than the looking.
+    with tf.control_dependencies([tf.raw_ops.Assert(condition=highest < legal.num_classes, data=[message])]):
+        return tf.identity(label)

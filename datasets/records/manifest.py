@@ -93,11 +93,6 @@ def read(record_dir: Path, split: str) -> dict | None:
         raise ValueError(f'{path}: not a manifest ({error}); convert the split again') from error
 
 
-def legal_ids(manifest: dict | None) -> frozenset[int]:
-    """The ids that labels may hold; none are known, and the set is empty, without a manifest."""
-    return frozenset((*range(len(manifest['class_names'])), manifest['ignore_label'])) if manifest else frozenset()
-
-
 def compare(manifest: dict, shards: Sequence[Path], num_records: Sequence[int]) -> None:
     """ValueError when shards on disk differ from the manifest in name, size or number of records."""
     expected = {entry['name']: (entry['bytes'], entry['records']) for entry in manifest['shards']}

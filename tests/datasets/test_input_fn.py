@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from datasets import row as rows
 from datasets.input.augment import Augmentation, augment
 from datasets.input.index import index_records
 from datasets.input.order import ORDERS
@@ -14,6 +15,7 @@ from tests.datasets.records.test_tfrecord import rishizek
 
 NUM_EXAMPLES = 11
 AUGMENTATION = Augmentation((10, 12), 0.5, 2.0, 0.25)
+VOC = rows.load('voc2012')
 WHOLE = Augmentation((21, 21), flip=False, pad_value=(0, 0, 0))
 
 
@@ -202,6 +204,43 @@ def test_a_palette_label_among_others_stops_the_graph(tmp_path):
     tfrecord.write_shard(tmp_path / 'val-00000-of-00001', [drawn.record(0), palette])
     with pytest.raises(tf.errors.InvalidArgumentError, match='the label of odd one is not an 8-bit greyscale PNG'):
         drawn.batches(lambda: eval_dataset(index_records(tmp_path, 'val'), ignore_label=255))
+
+
+@pytest.fixture
+def with_an_id(tmp_path):
+    """Makes the index of three records of two classes, of which the second has that id in a corner."""
+    def make(value, ignore_label=255, num_classes=3):
+        made = [drawn.record(number) for number in range(3)]
+        ids = drawn.decoded(made[1].label).copy()
+        ids[ids == 255], ids[-1, -1] = ignore_label, value
+        made[0], made[2] = (dataclasses.replace(record, label=drawn.png(ids.clip(max=1))) for record in made[::2])
+        made[1] = dataclasses.replace(made[1], label=drawn.png(ids))
+        tfrecord.write_shard(tmp_path / 'val-00000-of-00001.tfrecord', made)
+        chosen = drawn.with_classes(VOC, class_names=VOC.class_names[:num_classes], ignore_label=ignore_label)
+        return index_records(tmp_path, 'val', chosen)
+    return make
+
+
+@pytest.mark.parametrize(('value', 'ignore_label'), [(3, 255), (254, 255), (254, 253), (255, 253), (4, 3), (255, 0)])
+def test_an_id_outside_the_classes_stops_the_graph(with_an_id, value, ignore_label):
+    index = with_an_id(value, ignore_label)
+    message = (rf'val-00000-of-00001.tfrecord: record at byte {index.offsets[0][1]} \(example_1\): its label holds id '
+               rf'{value}; classes are 0..2, ignored is {ignore_label}')
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        drawn.batches(lambda: eval_dataset(index, ignore_label=ignore_label))
+    # Though the crop, of the upper left corner, mostly leaves it out.
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        train(index, Augmentation((2, 2)), max_steps=2, ignore_label=ignore_label)
+    unknown = dataclasses.replace(index, legal=None)
+    assert len(drawn.batches(lambda: eval_dataset(unknown, ignore_label=ignore_label))) == 3
+
+
+@pytest.mark.parametrize(('value', 'ignore_label'), [(2, 255), (255, 255), (253, 253), (3, 3), (0, 0)])
+def test_classes_and_the_ignore_label_pass(with_an_id, value, ignore_label):
+    index = with_an_id(value, ignore_label)
+    batches = drawn.batches(lambda: eval_dataset(index, ignore_label=ignore_label))
+    assert len(batches) == 3 and batches[1][1][0, -1, -1] == value
+    assert len(train(index, max_steps=3, ignore_label=ignore_label)) == 3
 
 
 def test_a_flipped_bit_stops_the_graph(tmp_path):

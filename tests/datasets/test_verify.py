@@ -67,7 +67,7 @@ FAULTS = [
     ({'label': SMALL[:-20]}, r'cannot be decoded \(DecodePng: Invalid PNG data'),
     ({'label': SMALL}, 'its label is 4x3 but its image is 11x17'),
     ({'height': 5}, 'says that it is 11x5 but its image is 11x17'),
-    ({'label': drawn.png(np.full((17, 11), 77, np.uint8))}, r'its label holds ids 77 \(187 pixels\), which'),
+    ({'label': drawn.png(np.full((17, 11), 77, np.uint8))}, r'its label holds ids 77 \(187 pixels\); classes are'),
     ({'label': b''}, 'its label is not an 8-bit greyscale PNG of ids'),
 ]
 
@@ -185,6 +185,26 @@ def test_training_stops_with_the_list(converted):
         names(index)
     with pytest.raises(ValueError, match=r'4 corrupt record\(s\)\n  .*00000-of-00003.tfrecord: record 1 at byte'):
         refuse_corrupt(index)
+
+
+def test_ids_of_records_without_a_manifest_are_those_of_the_dataset(converted, capsys):
+    (converted / manifest.file_name(SPLIT)).unlink()
+    ids = np.full(drawn.SIZES[4], 21, np.uint8)
+    rewrite(shard_of(converted, 1), 1, label=drawn.png(ids))
+    of_voc = ['--record_dir', str(converted), '--dataset', 'voc2012']
+    bad = (f'{shard_of(converted, 1)}: record 1 at byte {tfrecord.scan_offsets(shard_of(converted, 1))[1]} (train_4): '
+           f'its label holds ids 21 ({ids.size} pixels); classes are 0..20, ignored is 255')
+    assert verify.main(of_voc[:2]) == 0 and 'sizes; there is no manifest' in capsys.readouterr().out
+    assert verify.main(of_voc) == 1
+    assert f'sizes, ids; there is no manifest to compare with)\n  train: 1 bad record(s)\n  {bad}\n' in (
+        capsys.readouterr().out)
+    with pytest.raises(ValueError) as refused:
+        refuse_corrupt(index_records(converted, SPLIT, VOC))
+    assert bad in str(refused.value) and '\ngive the dataset that the split was made for, or' in str(refused.value)
+    assert '`python -m datasets.verify --dataset NAME --repair`' in str(refused.value)
+    assert [each.name for each in index_records(converted, SPLIT, VOC, on_corrupt='skip').corrupt] == ['train_4']
+    assert verify.main([*of_voc, '--repair']) == 1 and verify.main(of_voc) == 0
+    assert index_records(converted, SPLIT, VOC).num_examples == 8
 
 
 def test_training_skips_and_keeps_the_order_of_the_rest(converted):
