@@ -48,10 +48,14 @@ class Flag:
 
 @dataclass(frozen=True)
 class Dialect:
-    """A system whose users find their flags here; `recipe` is the row that its commands have by default."""
+    """A system whose users find their flags here; `recipe` is the row that its commands have by default.
+
+    `unsaid` are the fields in which a command of few flags differs from that row, or from another that it names.
+    """
 
     title: str
     recipe: str = ''
+    unsaid: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     commands: Mapping[str, str] = dataclasses.field(default_factory=dict)
     better: tuple[str, ...] = ()
 
@@ -95,6 +99,7 @@ class Translation:
     overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
     recipe: str | None = None
     default_recipe: str | None = None
+    unsaid: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     mixed: str = ''
     notes: list[str] = dataclasses.field(default_factory=list)
 
@@ -111,9 +116,10 @@ def translate(argv: Sequence[str], own_flags: Collection[str], stride_field: str
     flags = [table.flags[name] for name in given]
     command.mixed, dialects = _dialects(flags, table)
     if len(dialects) == 1:
-        command.default_recipe = table.dialects[min(dialects)].recipe or None
-    said = Said({flag.name: given[flag.name] for flag in flags if given[flag.name] not in ('', *flag.idle)}, dialects,
-                own_flags, stride_field, table.dialects)
+        dialect = table.dialects[min(dialects)]
+        command.default_recipe, command.unsaid = dialect.recipe or None, dialect.unsaid
+    said = Said({flag.name: given[flag.name] for flag in flags if given[flag.name] not in ('', *flag.idle)}, own_flags,
+                stride_field, table.dialects)
     for name, value in said.given.items():
         _apply(table.flags[name], value, command, own_flags)
     for rule in dict.fromkeys(table.flags[name].rule for name in said.given if table.flags[name].rule):
@@ -201,9 +207,9 @@ def _valued(flag: Flag, value: Value, before: Any) -> Any:
 
 
 def _item(path: str, item: int, value: Value, before: Any) -> Late:
-    """Replaces one of a pair, after what another flag replaced."""
+    """Replaces one of a pair, after what another flag replaced; where there is none, of the crop's."""
     def pair(recipe: Recipe) -> list[int]:
-        values = list(before(recipe) if callable(before) else recipes.get(recipe, path))
+        values = list(before(recipe) if callable(before) else recipes.get(recipe, path) or recipe.data.crop_size)
         values[item] = int(value)
         return values
     return pair

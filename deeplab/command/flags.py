@@ -72,29 +72,36 @@ class Parser(argparse.ArgumentParser):
         for name in [n for n in vars(namespace) if '.' in n]:
             fields[name] = getattr(namespace, name)
             delattr(namespace, name)
-        self._name_recipe(namespace, command)
+        unsaid = self._name_recipe(namespace, command)
         for note in command.notes:
             print(f'note: {note}', file=sys.stderr)
-        return namespace, {path: table.ours(path, value) for path, value in (command.overrides | fields).items()}
+        overrides = unsaid | command.overrides | fields
+        return namespace, {path: table.ours(path, value) for path, value in overrides.items()}
 
     def _stride_field(self) -> str:
         action = self._option_string_actions.get('--output_stride')
         return action.dest if action else SHORT['output_stride']
 
-    def _name_recipe(self, namespace: argparse.Namespace, command: aliases.Translation) -> None:
-        """What a foreign command's network is; a run knows its own better than the default of a dialect."""
+    def _name_recipe(self, namespace: argparse.Namespace, command: aliases.Translation) -> dict[str, Any]:
+        """What a foreign command's network is, and the fields in which a command of its system differs from that row.
+
+        A run knows its own better than the default of a dialect.
+        """
         if getattr(namespace, 'recipe', None):
-            return
+            return {}
         namespace.recipe = command.recipe
         model_dir = getattr(namespace, 'model_dir', None)
         saved = (beside.find(getattr(namespace, 'checkpoint', 'latest')) or
                  model_dir and (Path(model_dir) / beside.RECORD).exists())
-        if command.recipe or saved or not (command.default_recipe or command.mixed):
-            return
+        if command.recipe:
+            return dict(command.unsaid)
+        if saved or not (command.default_recipe or command.mixed):
+            return {}
         if command.mixed:
             self.error(f'these flags are of different systems, {command.mixed}: name the --recipe that they change')
         namespace.recipe = command.default_recipe
         command.notes.append(f'these flags are of another system, whose default is recipe {command.default_recipe}')
+        return dict(command.unsaid)
 
 
 class _Version(argparse.Action):

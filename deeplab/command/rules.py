@@ -24,10 +24,9 @@ KEEP: Any = object()
 
 @dataclass(frozen=True)
 class Said:
-    """A command: the value of each foreign flag, the systems that know all of them, and what the main has itself."""
+    """A command: the value of each foreign flag that has one, and what the main has itself."""
 
     given: Mapping[str, Value]
-    dialects: frozenset[str]
     own_flags: Collection[str]
     stride_field: str  # the field that the main's --output_stride sets
     defaults: Mapping[str, Any]  # system -> its Dialect

@@ -3,39 +3,9 @@
 Paths are below research/deeplab of mach-12/models@3880236ce5ae1968216356b8169c4ab828415181.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from tests.deeplab.command.parsed import Own, Refused, Row
 
 CELL = 'deeplab/core/dense_prediction_cell_branch5_top1_cityscapes.json'
-
-
-class Own(NamedTuple):
-    """A flag of the main that has the value, and nothing in the recipe."""
-
-    name: str
-    value: str
-
-
-class Refused(NamedTuple):
-    """An error with this in its message."""
-
-    message: str
-
-
-class Row(NamedTuple):
-    """`flags` of `main`, what the official code does with the first of them, and what differs here from the defaults.
-
-    `seen` has the fields that differ, or is what the line says that is printed where nothing does.
-    """
-
-    main: str
-    flags: str
-    official: str
-    seen: Mapping[str, object] | str | Own | Refused
-
-    @property
-    def name(self) -> str:
-        return self.flags.partition('=')[0].partition(' ')[0].removeprefix('--')
 
 
 def net(**options: object) -> dict[str, object]:

@@ -1,21 +1,21 @@
 """Every flag of the official DeepLab has its effect here: on the recipe by meaning, on rates, on updates of weights."""
 
 import functools
-import importlib
 import itertools
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deeplab import optimizer, run
-from deeplab.command import aliases, flags
+from deeplab import optimizer
+from deeplab.command import aliases
 from deeplab.compat import tf
 from deeplab.recipes import recipe as recipes
 from tests.deeplab import oracle
-from tests.deeplab.command.official import ROWS, Own, Refused
+from tests.deeplab.command import parsed
+from tests.deeplab.command.official import ROWS
+from tests.deeplab.command.parsed import assert_seen, meaning
 
 FLAGS = json.loads((Path(__file__).parent / 'official_flags.json').read_text())
 TABLE = aliases.load()
@@ -35,38 +35,9 @@ def table_read_once():
         yield
 
 
-class Parsed(Exception):
-    """Ends a main where its flags are a recipe."""
-
-
 def command(main, arguments):
-    """(the main's own flags, the recipe) of an official command in our main, which goes no further than that."""
     ours, always = MAINS[main]
-    seen = {}
-
-    def parse(parser, argv, parse=flags.Parser.parse):
-        seen['own'], overrides = parse(parser, argv)
-        return seen['own'], overrides
-
-    def choose_recipe(*arguments, choose=flags.choose_recipe):
-        seen['recipe'] = choose(*arguments)
-        raise Parsed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flags.Parser, 'parse', parse)
-        patch.setattr(flags, 'choose_recipe', choose_recipe)
-        with pytest.raises(Parsed):
-            importlib.import_module(ours).main([*always, *arguments])
-    return seen['own'], seen['recipe']
-
-
-def meaning(recipe):
-    """Everything that a recipe decides, with the defaults of nets and backbones filled in."""
-    made = run.resolve(recipe)
-    found = {path: recipes.get(recipe, path) for path in recipes.fields()}
-    found['model.options'] = oracle.with_defaults(made.net.build, recipe.model.options)
-    found['model.backbone_options'] = oracle.with_defaults(made.backbone.build, recipe.model.backbone_options)
-    return found | {'evaluation.output_stride': made.eval_output_stride}
+    return parsed.command(ours, [*always, *arguments])
 
 
 DEFAULTS = recipes.load('deeplabv3_mnv2_voc_official')
@@ -74,23 +45,7 @@ DEFAULTS = recipes.load('deeplabv3_mnv2_voc_official')
 
 @pytest.mark.parametrize('row', EVERY, ids=lambda row: f'{row.main} {row.flags[:60]}')
 def test_a_flag_is_seen(row, capsys):
-    arguments = shlex.split(row.flags)
-    if isinstance(row.seen, Refused):
-        with pytest.raises((ValueError, SystemExit)) as stopped:
-            meaning(command(row.main, arguments)[1])
-        assert row.seen.message in f'{stopped.value} {capsys.readouterr().err}'
-        return
-    own, recipe = command(row.main, arguments)
-    said = capsys.readouterr().err
-    if isinstance(row.seen, Own):
-        value = getattr(own, row.seen.name)
-        assert (value[0] if isinstance(value, list) else str(value)) == row.seen.value
-    elif isinstance(row.seen, str):
-        assert f'note: --{row.name}: ' in said and row.seen in said
-        assert meaning(recipe) == meaning(DEFAULTS)
-    else:
-        assert meaning(recipe) == meaning(recipes.override(DEFAULTS, row.seen))
-        assert meaning(recipe) != meaning(DEFAULTS)
+    assert_seen(row, *MAINS[row.main], capsys)
 
 
 def test_every_official_flag_has_its_row():
