@@ -125,6 +125,11 @@ def text(protocol: Mapping[str, Any]) -> str:
     return ', '.join(part.words for part in _parts(protocol) if part.words)
 
 
+def of_figure(row: Recipe) -> str:
+    """The protocol of the figure that a row expects, on one line; the row's precision is its training's."""
+    return text(describe(row) | {'precision': 'float32'})
+
+
 def name(protocol: Mapping[str, Any]) -> str:
     """A part of a folder's name, such as 'os16', 'os8_0.5_1_1.5_flip' or 'os16_resized513_official'."""
     return '_'.join(part.short for part in _parts(protocol) if part.short)

@@ -55,10 +55,9 @@ def _expected(result: Mapping[str, Any], row: Recipe) -> str:
     figure = row.expected.mean_iou
     if figure is None:
         return ''
-    described = protocol.describe(row) | {'precision': 'float32'}  # that of the row is its training's
     where = [] if differences.same_images(result, row) else [f'on {_images_of(result, row)}']
     other = differences.other_protocol(result['protocol'], row).keys() - {'first_images'}  # which are the images
-    where += [f'at {protocol.text(described)}'] if other else []
+    where += [f'at {protocol.of_figure(row)}'] if other else []
     return ' '.join([f'{figure:.2f}', *[', '.join(where)] * bool(where)])
 
 

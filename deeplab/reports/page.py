@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from datasets import row as rows
+from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Expected, Recipe
 from deeplab.reports import cells
@@ -16,7 +17,7 @@ from deeplab.reports.differences import comparable, reasons
 
 COLUMNS = ('recipe', 'data', 'paper', 'ours', 'difference', 'status', 'protocol', 'steps', 'checkpoint', 'commit',
            'hardware', 'evaluation')
-OPEN_COLUMNS = ('recipe', 'title', 'data', 'paper', 'status', 'source')
+OPEN_COLUMNS = ('recipe', 'title', 'data', 'paper', 'protocol', 'status', 'source')
 EXPLAINED = (
     'Mean IoU in percent; click a column to sort by it, a recipe for its classes. <b>Paper</b> is the figure that the '
     'recipe expects: a published one, or where none is known that of a reference or of an earlier run, as its source '
@@ -70,7 +71,7 @@ def _row(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> list[tuple[s
 def _open_row(row: Recipe) -> list[tuple[str, Any]]:
     figure = row.expected.mean_iou
     return [_text(row.name), _text(row.title), _text(f'{row.data.dataset} {row.data.eval_split}'),
-            (f'{figure:.2f}', figure), _text(row.status), _text(_source(row.expected))]
+            (f'{figure:.2f}', figure), _text(protocol.of_figure(row)), _text(row.status), _text(_source(row.expected))]
 
 
 def _source(expected: Expected) -> str:

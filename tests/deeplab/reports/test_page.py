@@ -1,6 +1,7 @@
 """The HTML page of results, opened in a real browser, and why a number is below its paper's."""
 
 import copy
+import html
 import math
 import re
 import shutil
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from datasets import row as rows
-from deeplab.recipes import epochs
+from deeplab.recipes import epochs, protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import cells, differences, table
 from deeplab.reports.page import COLUMNS, page
@@ -194,6 +195,17 @@ def test_released_weights_are_not_blamed_for_a_training():
 def test_a_batch_as_small_as_the_rows_is_no_difference():
     row = recipes.override(ROW, {'train.batch_size': 2})
     assert not [line for line in differences.reasons(low(recipe__train__batch_size=2), row) if 'batch' in line]
+
+
+def test_an_open_figure_stands_with_its_protocol():
+    """Each as the row evaluates, without the precision that it trains in."""
+    document = page([])
+    found = dict(zip(column(document, 'open', 'recipe'), column(document, 'open', 'protocol'), strict=True))
+    assert found['deeplabv3plus_mnv2_camvid'] == 'OS 16' and len({*found.values()}) > 5
+    known = recipes.table()
+    for name, words in found.items():
+        row = recipes.override(known[name], {'train.precision': 'float32'})
+        assert html.unescape(words) == protocol.text(protocol.describe(row))
 
 
 def test_what_isnt_lower_has_no_reasons():
