@@ -28,9 +28,7 @@ def average_cells(features: tf.Tensor, rows: Cells, columns: Cells) -> tf.Tensor
     sums = tf.einsum('ih,nhwc->niwc', _members(rows, height, features.dtype), features)
     sums = tf.einsum('jw,niwc->nijc', _members(columns, width, features.dtype), sums)
     heights, widths = (end - first for first, end in (rows, columns))
-    pooled = sums / tf.cast(heights[:, tf.newaxis] * widths, features.dtype)[..., tf.newaxis]
-    pooled.set_shape([features.shape[0], None, None, features.shape[-1]])
-    return pooled
+    return sums / tf.cast(heights[:, tf.newaxis] * widths, features.dtype)[..., tf.newaxis]
 
 
 def _smaller(side: Side, other: Side) -> Side:
