@@ -21,7 +21,8 @@ def scaled_dimension(size: Side, scale: float) -> Side:
     """`int((size - 1) * scale + 1)`: corners stay on corners, and 1 / stride gives a SAME convolution's size."""
     if isinstance(size, int):
         return int((size - 1) * scale + 1)
-    return tf.cast((tf.cast(size, tf.float32) - 1.0) * scale + 1.0, tf.int32)
+    # In Python's precision: float32 makes other sizes of some, such as 91 at scale 0.7.
+    return tf.cast((tf.cast(size, tf.float64) - 1.0) * scale + 1.0, tf.int32)
 
 
 def scaled_size(size: Size, scale: float) -> Size:

@@ -64,9 +64,9 @@ def test_scaling_by_a_stride_gives_the_feature_size(size, stride):
 
 
 def test_tensors_and_numbers_scale_alike():
-    sizes = range(1, 1100, 7)
+    sizes = range(1, 2100)
     with tf.Graph().as_default(), tf.Session() as session:
-        for scale in (1 / 16, 1 / 8, 1 / 4, 0.5, 1.0, 1.75):
+        for scale in (1 / 16, 1 / 8, 1 / 4, *(each / 20 for each in range(6, 61, 3)), 0.7, 1.3):
             found = session.run(scaled_dimension(tf.constant(list(sizes)), scale))
             assert found.tolist() == [scaled_dimension(size, scale) for size in sizes]
 
