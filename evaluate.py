@@ -38,9 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         measurement.require_conditions(scope, flags.promised(recipe, own.recipe, own.model_dir, own.checkpoint))
     models = checkpointed.load(resolved, checkpointed.checkpoints(model_dir, own.checkpoint, recipe.name))
     for model in models:
-        print(f'{model}: {scope}', flush=True)
-        if scope.warning:
-            print(f'warning: {scope.warning}', file=sys.stderr, flush=True)
         measured = evaluation.evaluate(model, model_dir, own.pictures)
         line = f'{model.prefix}: {measurement.line(measured)}'
         print(line if own.checkpoint == 'all' else measurement.table(measured))

@@ -50,7 +50,9 @@ def _evaluate(resolved: 'Run', model_dir: Path, folder: Path) -> int:
     from deeplab.trained import checkpointed, evaluation
     measured = evaluation.evaluate(checkpointed.load_one(resolved, model_dir, 'latest'), model_dir, folder)
     print(measurement.table(measured))
-    print(f'result: {measurement.write(measured, folder / f"{measured.name}.json")}; pictures: {folder}')
+    print(f'result: {measurement.write(measured, folder / f"{measured.name}.json")}; pictures: {folder}', flush=True)
+    for warning in measurement.warnings(measured):
+        print(f'warning: {warning}', file=sys.stderr)
     return DONE
 
 

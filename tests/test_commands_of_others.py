@@ -204,4 +204,8 @@ def test_tonandr_trains_and_evaluates_what_its_json_describes(resource, tmp_path
     write(mode='evaluate', model_loading=True)
     assert run_main(evaluate, *tiny) == 0
     assert list((folder / 'results').glob('*.png')) and list((folder / 'results').glob('*.json'))
-    assert 'mean IoU' in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert re.search(r'model.ckpt-\d+, step \d+: voc2012 val, \d+ of 1449 images; OS \d+', said.out)
+    assert 'mean IoU' in said.out
+    # As training begins, as the evaluation does, and beside its score.
+    assert said.err.count('of the 1449 images of voc2012 val are evaluated') == 3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from console.progress import Progress
+from console.progress import Progress, say
 from datasets.input_fn import RecordIndex
 from datasets.records import manifest
 from deeplab import metrics
@@ -24,7 +24,7 @@ from pretrained import restore
 
 
 def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | None = None) -> Measurement:
-    """Runs the recipe's evaluation split through the recipe's protocol.
+    """Runs the recipe's evaluation split through the recipe's protocol; first says which weights, images and protocol.
 
     With a model_dir, scores and pictures go to TensorBoard, into the folder of `events`; `pictures` is a folder for
     image | truth | prediction of the first images, as PNGs.
@@ -35,6 +35,10 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     run = model.run
     recipe = run.recipe
     index = inputs.index_evaluation(run)
+    evaluated = scope.of(recipe, run.dataset, index)
+    print(f'{model}: {evaluated}', flush=True)
+    if evaluated.warning:
+        say(f'warning: {evaluated.warning}')
     events_dir = events(model, model_dir)
     names = eval_hooks.Names()
     watching: list[tf.train.SessionRunHook] = [names, eval_hooks.ShowProgress(
@@ -52,7 +56,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
     return Measurement(
         recipe=recipe, dataset=run.dataset,
         confusion_matrix=np.asarray(values['pixel_counts'], np.int64), num_images=index.num_examples,
-        split_images=scope.of(recipe, run.dataset, index).split_images, list_sha256=_list_hash(index, names.found),
+        split_images=evaluated.split_images, list_sha256=_list_hash(index, names.found),
         checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,
         gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),
         seconds=time.monotonic() - start, averaged=model.averaged,
