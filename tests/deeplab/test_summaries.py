@@ -33,9 +33,29 @@ def test_image_summary_keeps_every_pixel():
     assert (np.asarray(Image.open(io.BytesIO(value.image.encoded_image_string))) == picture).all()
 
 
-def test_confusion_picture_darkens_with_the_share_of_the_row():
-    picture = summaries.confusion_picture(np.array([[9, 0], [4, 4]]), ['a', 'b'])
-    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-    assert (picture < 100).any()
-    empty = summaries.confusion_picture(np.zeros((2, 2), np.int64), ['a', 'b'])
-    assert empty.shape == picture.shape
+def test_confusion_picture_shows_shares_of_the_truth(monkeypatch):
+    """Rows are the truth, and sum to 1; shares below a hundredth have no number, and dark cells have white ones."""
+    drawn = []
+
+    class Canvas(summaries.FigureCanvasAgg):
+        def draw(self):
+            drawn.append(self.figure.axes[0])
+            super().draw()
+
+    monkeypatch.setattr(summaries, 'FigureCanvasAgg', Canvas)
+    picture = summaries.confusion_picture(np.array([[996, 4, 0], [30, 50, 20], [0, 0, 0]]), ['a', 'b', 'c'])
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3 and (picture < 100).any()
+    axes, = drawn
+    np.testing.assert_allclose(axes.images[0].get_array(), [[.996, .004, 0], [.3, .5, .2], [0, 0, 0]])
+    assert axes.images[0].get_clim() == (0, 1)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ('prediction', 'truth')
+    names = [[label.get_text() for label in axis.get_ticklabels()] for axis in (axes.xaxis, axes.yaxis)]
+    assert names == [['a', 'b', 'c']] * 2
+    numbers = {text.get_position(): (text.get_text(), text.get_color()) for text in axes.texts}
+    assert numbers == {(0, 0): ('100', 'white'), (0, 1): ('30', 'black'), (1, 1): ('50', 'black'),
+                       (2, 1): ('20', 'black')}
+
+
+def test_confusion_picture_grows_with_its_classes():
+    sides = [summaries.confusion_picture(np.eye(count, dtype=int), ['name'] * count).shape for count in (2, 19)]
+    assert sides[0] == (400, 400, 3) and sides[1][0] == sides[1][1] > 900

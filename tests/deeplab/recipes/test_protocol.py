@@ -35,6 +35,9 @@ IGNORE = 255
     ({'crf_options': {'iterations': 5}}, 'name one as evaluation.crf'),
     ({'crf': 'deeplabv2_vgg16', 'crf_options': {'bilateral_x': 5}}, 'did you mean bilateral_xy'),
     ({'crf': 'deeplabv2_vgg16', 'crf_options': {'bilateral_xy': 0}}, 'bilateral_xy = 0: give a number above 0'),
+    ({'crf': 'deeplabv2_vgg16', 'crf_options': {'iterations': 2.5}}, 'iterations = 2.5: give a number above 0'),
+    ({'resize_factor': 5}, 'need evaluation.min_resize'),
+    ({'tile_overlap': -0.1}, 'tile_overlap = -0.1: give a share'),
     ({'max_resize': 5}, 'need evaluation.min_resize'),
     ({'resolution': 'resized'}, "evaluation.resolution = 'resized' scores at the size"),
     ({'resolution': 'network'}, 'choices: original, resized'),
@@ -48,6 +51,23 @@ IGNORE = 255
 def test_what_is_not_a_protocol_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         run.resolve(recipes.override(Recipe(), {f'evaluation.{name}': value for name, value in changes.items()}))
+
+
+@pytest.mark.parametrize('changes', [
+    {'tile_size': (1, 1), 'tile_overlap': 0.0}, {'trimap': (1,)}, {'tile_size': (5, 5), 'tile_limit': 1},
+    {'crf': 'deeplabv2_vgg16', 'crf_options': {'iterations': 1, 'bilateral_xy': 0.5}},
+    {'min_resize': 1, 'max_resize': 1, 'resize_factor': 1, 'resolution': 'resized'},
+    {'official_compat': True, 'upsample_logits': False}])
+def test_the_least_of_each_is_a_protocol(changes):
+    protocol.check(recipes.override(Recipe(), {f'evaluation.{name}': value for name, value in changes.items()}
+                                    ).evaluation)
+
+
+@pytest.mark.parametrize(('changes', 'resized'), [
+    ({}, False), ({'official_compat': True}, False), ({'min_resize': 33}, False),
+    ({'min_resize': 33, 'official_compat': True}, True), ({'min_resize': 33, 'resolution': 'resized'}, True)])
+def test_the_official_code_scores_what_it_resized(changes, resized):
+    assert protocol.scored_resized(Evaluation(**changes)) is resized
 
 
 EVERYTHING = {

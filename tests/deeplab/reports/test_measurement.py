@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from datasets import row as rows
+from deeplab import metrics
 from deeplab.recipes import epochs
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
@@ -126,10 +127,38 @@ def test_the_file_holds_what_was_measured_and_how(tmp_path):
                                   'official_compat': False, 'resolution': 'original', 'absent_classes': 'union',
                                   'precision': 'float32', 'first_images': 0}
     assert record['checkpoint'] == {'path': 'x/model.ckpt-7', 'sha256': '0123456789', 'global_step': 7, 'mean_of': []}
-    assert record['data']['num_images'] == 4 and record['data']['list_sha256'] == 'ab'
+    assert record['data'] == {'dataset': 'synthetic', 'split': 'val', 'num_images': 4, 'split_images': 4,
+                              'list_sha256': 'ab', 'ignore_label': 255}
+    assert record['seconds'] == 1.2 and record['trimap'] is None and record['categories'] is None
+    assert record['scores'] == {'unit': 'percent', **{name: 100 * score for name, score in measured.scores.of.items()}}
+    assert record['name'] == measured.name and record['date'].endswith('+00:00')
     assert set(record['versions']) == {'deeplab', 'python', 'tensorflow', 'tf-slim', 'numpy', 'pillow'}
     assert record['hardware']['cores'] > 0 and record['hardware']['cpu']
     assert set(record['git']) == {'commit', 'dirty'}
+
+
+@pytest.mark.parametrize('absent', ['union', 'zero'])
+def test_bands_are_scored_by_the_rule_of_the_whole(absent):
+    """A band without a pixel has no score."""
+    matrix = np.diag([3, 1, 0, 0, 0, 0]) + np.eye(CLASSES, k=1, dtype=np.int64) * [0, 1, 0, 0, 0, 0]
+    recipe = recipes.override(Recipe(), {'evaluation.absent': absent, 'evaluation.trimap_around': 'edges'})
+    bands = {2: matrix, 1: np.zeros_like(matrix)}
+    found = measurement.to_dict(dataclasses.replace(example(), recipe=recipe, trimap=bands))['trimap']
+    scores = metrics.scores(matrix, absent).of
+    assert found == {'around': 'edges', 'widths': {'1': {'pixels': 0}, '2': {
+        'pixels': 5, 'mean_iou': 100 * scores['mean_iou'], 'pixel_accuracy': 100 * scores['pixel_accuracy']}}}
+
+
+@pytest.mark.parametrize('absent', ['union', 'zero'])
+def test_categories_are_scored_by_the_rule_of_the_classes(absent):
+    cityscapes = rows.load('cityscapes')
+    matrix = np.zeros((19, 19), np.int64)
+    matrix[0, 0] = matrix[1, 1] = 4  # road and sidewalk are both flat; five categories are nowhere
+    recipe = recipes.override(Recipe(), {'evaluation.absent': absent})
+    measured = dataclasses.replace(example(matrix), recipe=recipe, dataset=cityscapes)
+    found = measurement.to_dict(measured)['categories']
+    assert found['mean_iou'] == pytest.approx({'union': 100, 'zero': 100 / 7}[absent])
+    assert found['iou']['sky'] == {'union': None, 'zero': 0}[absent] and found['iou']['flat'] == 100
 
 
 @pytest.mark.parametrize('path, written', [
