@@ -26,6 +26,22 @@ from datasets.row import Dataset
 
 __all__ = ['check_pair', 'convert']
 
+# Flags of other systems' builders, such as research/deeplab/datasets/build_voc2012_data.py: what they are here, or what
+# to do instead.
+FORMERLY = {'--data_dir': '--raw_dir', '--cityscapes_root': '--raw_dir', '--cityscapes_dir': '--raw_dir',
+            '--output_path': '--output_dir', '--split_type': '--splits'}
+FOLDERS = ('images, labels and lists are found below --raw_dir, the unpacked dataset, by the layout of --dataset; '
+           '`python -m datasets.new` writes a row for data of your own')
+INSTEAD = {
+    **dict.fromkeys(('--image_folder', '--semantic_segmentation_folder', '--list_folder', '--train_image_folder',
+                     '--train_image_label_folder', '--val_image_folder', '--val_image_label_folder',
+                     '--test_image_folder', '--test_image_label_folder', '--train_image_path', '--train_label_path',
+                     '--val_image_path', '--val_label_path', '--image_data_dir', '--label_data_dir',
+                     '--input_pattern', '--annot_pattern'), FOLDERS),
+    **dict.fromkeys(('--train_data_list', '--valid_data_list'), 'the dataset has its lists: --splits train val'),
+    **dict.fromkeys(('--image_format', '--label_format', '--segmentation_format'), 'files say what they are'),
+    '--original_gt_folder': 'labels with a palette are read as ids, from --raw_dir, so colour maps can stay'}
+
 # Hidden, so that nothing takes the shards in it for finished ones.
 WORK = '.converting'
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -164,7 +180,7 @@ def _report(split: str, written: dict, output_dir: str) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser('datasets.convert', __doc__, formerly={'--data_dir': '--raw_dir'})
+    parser = Parser('datasets.convert', __doc__, FORMERLY, INSTEAD)
     parser.add_argument('--dataset', required=True, help=f'{", ".join(rows.names())}, or the path of a .toml row')
     parser.add_argument('--raw_dir', required=True, help='the unpacked dataset')
     parser.add_argument('--output_dir', required=True, help='where the shards and manifests go')

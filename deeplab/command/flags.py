@@ -15,7 +15,7 @@ from typing import Any
 
 from console import exits
 from console.choices import nearest
-from console.command import renamed
+from console.command import renamed, underscored
 from console.progress import say
 from deeplab.command import aliases, version
 from deeplab.command.rules import KEEP
@@ -59,7 +59,7 @@ class Parser(argparse.ArgumentParser):
         """
         table = aliases.load()
         try:
-            given = map(_underscored, sys.argv[1:] if argv is None else argv)
+            given = map(underscored, sys.argv[1:] if argv is None else argv)
             own, fields = _split(renamed(given, {old: new for old, new in self._formerly.items()
                                                  if new in self._option_string_actions}))
             command = aliases.translate(own, self._option_string_actions, self._stride_field(), table)
@@ -111,14 +111,6 @@ class _Version(argparse.Action):
                  option_string: str | None = None) -> None:
         print(version.line())
         parser.exit()
-
-
-def _underscored(argument: str) -> str:
-    """--Some-flag=some-value -> --Some_flag=some-value."""
-    if not argument.startswith('--'):
-        return argument
-    flag, equals, value = argument[2:].partition('=')
-    return '--' + flag.replace('-', '_') + equals + value
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -1,5 +1,6 @@
 """Commands of other systems in our mains, up to the recipe that they are."""
 
+import functools
 import importlib
 import shlex
 from collections.abc import Mapping
@@ -75,6 +76,13 @@ def meaning(recipe):
     return found | {'evaluation.output_stride': made.eval_output_stride}
 
 
+@functools.cache
+def plainly(main, *always):
+    """The recipe of a command of few flags, and what it means."""
+    _, recipe = command(main, always)
+    return recipe, meaning(recipe)
+
+
 def assert_seen(row, main, always, capsys):
     """What the row says, in our `main`, whose commands have the arguments `always`."""
     arguments = [*always, *shlex.split(row.flags)]
@@ -83,7 +91,7 @@ def assert_seen(row, main, always, capsys):
             meaning(command(main, arguments)[1])
         assert row.seen.message in f'{stopped.value} {capsys.readouterr().err}'
         return
-    _, plain = command(main, always)
+    plain, means = plainly(main, *always)
     capsys.readouterr()
     own, recipe = command(main, arguments)
     said = capsys.readouterr().err
@@ -92,7 +100,7 @@ def assert_seen(row, main, always, capsys):
         assert (value[0] if isinstance(value, list) else str(value)) == row.seen.value
     elif isinstance(row.seen, str):
         assert f'note: --{row.name}: ' in said and row.seen in said
-        assert meaning(recipe) == meaning(plain)
+        assert meaning(recipe) == means
     else:
         assert meaning(recipe) == meaning(recipes.override(plain, row.seen))
-        assert meaning(recipe) != meaning(plain)
+        assert meaning(recipe) != means

@@ -1,6 +1,5 @@
 """Every flag of the official DeepLab has its effect here: on the recipe by meaning, on rates, on updates of weights."""
 
-import functools
 import itertools
 import json
 from pathlib import Path
@@ -28,11 +27,7 @@ MAINS = {  # theirs -> ours, and what a command of theirs always has, or ours ne
 EVERY = [row for rows in ROWS.values() for row in rows]
 
 
-@pytest.fixture(scope='module', autouse=True)
-def table_read_once():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes, 'table', functools.cache(recipes.table))
-        yield
+pytestmark = pytest.mark.usefixtures('tables_read_once')
 
 
 def command(main, arguments):

@@ -1,12 +1,10 @@
 """Every flag of four other systems has its effect here, on the recipe by meaning."""
 
-import functools
 import json
 from pathlib import Path
 
 import pytest
 
-from deeplab.recipes import recipe as recipes
 from tests.deeplab.command import others
 from tests.deeplab.command.parsed import assert_seen, command, meaning
 
@@ -14,11 +12,7 @@ FLAGS = json.loads((Path(__file__).parent / 'other_flags.json').read_text())
 EVERY = [(system, row) for system, rows in others.ROWS.items() for row in rows]
 
 
-@pytest.fixture(scope='module', autouse=True)
-def table_read_once():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes, 'table', functools.cache(recipes.table))
-        yield
+pytestmark = pytest.mark.usefixtures('tables_read_once')
 
 
 @pytest.mark.parametrize(('system', 'row'), EVERY, ids=[f'{system} {row.flags[:40]}' for system, row in EVERY])
