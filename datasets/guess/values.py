@@ -58,8 +58,7 @@ def look(path: Path) -> Mask | str:
     """The values of one file, or why it can't be a mask."""
     try:
         with images.opened(path) as (image, data):
-            if image.format == 'JPEG':
-                return 'a JPEG cannot hold labels: its compression changes ids and colours; export masks as PNG'
+            images.refuse_as_label(image)
             if image.mode in labels.INDEX_MODES:
                 palette = _palette(image)
                 values, counts = np.unique(labels.decode(path), return_counts=True)

@@ -14,14 +14,13 @@ MODES = ('RGB', 'RGBA', 'P', 'PA', 'L', 'LA', '1')
 def read(path: Path, dataset: Dataset) -> np.ndarray:
     """Class ids uint8 [height, width]; ValueError tells colours that are none of the dataset's, and their pixels."""
     with images.opened(path) as (image, data):
-        if image.format == 'JPEG':
-            raise ValueError('a JPEG cannot hold labels: its compression changes colours')
+        images.refuse_as_label(image)
         if image.mode not in MODES:
             raise ValueError(f'mode {image.mode} is not one of colours, which the row says labels hold')
-        images.load(image, data)
-        if image.mode[-1] == 'A' and image.getextrema()[-1] != (255, 255):
+        loaded = images.load(image, data)
+        if loaded.mode[-1] == 'A' and loaded.getextrema()[-1] != (255, 255):
             raise ValueError('has transparent pixels, whose class is unclear: save the label without alpha')
-        pixels = _packed(np.asarray(image.convert('RGB')))
+        pixels = _packed(np.asarray(loaded.convert('RGB')))
     return _ids(pixels, dataset)
 
 

@@ -97,13 +97,11 @@ def decode(path: Path) -> np.ndarray:
 
 def _decode(path: Path) -> tuple[np.ndarray, bytes]:
     with images.opened(path) as (image, data):
-        if image.format == 'JPEG':
-            raise ValueError('a JPEG cannot hold labels: its compression changes ids')
+        images.refuse_as_label(image)
         if image.mode not in INDEX_MODES:
             raise ValueError(f'mode {image.mode} holds colours, not ids: save the label as a palette or greyscale PNG')
         stretch = GREY_STRETCH.get(images.raw_mode(image), 1)
-        images.load(image, data)
-        raw = np.asarray(image)
+        raw = np.asarray(images.load(image, data))
     if raw.dtype == bool:
         raw = raw.astype(np.uint8)
     return (raw if stretch == 1 else raw // raw.dtype.type(stretch)), data

@@ -30,14 +30,14 @@ def jpeg(array: np.ndarray, **options) -> bytes:
 def grey_png(ids: np.ndarray, bits: int) -> bytes:
     """A greyscale PNG of 1, 2, 4, 8 or 16 bits, which Pillow can't write for 2 and 4."""
     height, width = ids.shape
-    rows = b''.join(b'\0' + _packed(row, bits) for row in ids)
+    rows = b''.join(b'\0' + packed(row, bits) for row in ids)
     header = struct.pack('>IIBBBBB', width, height, bits, 0, 0, 0, 0)
     chunks = [(b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b'')]
     return b'\x89PNG\r\n\x1a\n' + b''.join(struct.pack('>I', len(data)) + kind + data
                                          + struct.pack('>I', zlib.crc32(kind + data)) for kind, data in chunks)
 
 
-def _packed(row: np.ndarray, bits: int) -> bytes:
+def packed(row: np.ndarray, bits: int) -> bytes:
     text = ''.join(f'{int(value):0{bits}b}' for value in row)
     text += '0' * (-len(text) % 8)
     return int(text, 2).to_bytes(len(text) // 8, 'big')
