@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets.raw import colors, images, matlab, png
+from datasets.raw import colors, images, matlab, png, stored
 from datasets.row import Dataset
 
 INDEX_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16L', 'I;16B')
-# Pillow stretches 2- and 4-bit grey over 0..255; this undoes it.
-GREY_STRETCH = {'L;2': 85, 'L;4': 17}
 SMALL = (np.uint8, np.uint16)
 
 
@@ -100,11 +98,7 @@ def _decode(path: Path) -> tuple[np.ndarray, bytes]:
         images.refuse_as_label(image)
         if image.mode not in INDEX_MODES:
             raise ValueError(f'mode {image.mode} holds colours, not ids: save the label as a palette or greyscale PNG')
-        stretch = GREY_STRETCH.get(images.raw_mode(image), 1)
-        raw = np.asarray(images.load(image, data))
-    if raw.dtype == bool:
-        raw = raw.astype(np.uint8)
-    return (raw if stretch == 1 else raw // raw.dtype.type(stretch)), data
+        return stored.numbers(image, data), data
 
 
 def to_ids(raw: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Ids in every format that labels may come in, from files put together here by the formats' definitions."""
 
 import io
+import itertools
 import struct
 import zlib
 
@@ -49,6 +50,15 @@ def tiff(ids, bits, photometric=MINISBLACK, order='<', fill_order=1, sample=UNSI
             + struct.pack(order + 'H', len(tags)) + b''.join(fields) + bytes(4) + behind)
 
 
+def pnm(magic, ids, maxval=None):
+    """P1 and P4 hold bits, P2 and P5 numbers up to maxval; P1 and P2 are text."""
+    height, width = ids.shape
+    head = f'{magic}\n# a comment\n{width} {height}\n' + (f'{maxval}\n' if maxval else '')
+    if magic in ('P1', 'P2'):
+        return (head + '\n'.join(' '.join(map(str, row)) for row in ids.tolist())).encode() + b'\n'
+    return head.encode() + (rows_of(ids, 1) if magic == 'P4' else ids.astype('>u2' if maxval > 255 else 'u1').tobytes())
+
+
 def bmp(ids, bits, palette):
     height, width = ids.shape
     data = rows_of(ids[::-1], bits, align=4)
@@ -70,6 +80,56 @@ def gif(ids, canvas=None):
 def stored(path, data):
     path.write_bytes(data)
     return labels.decode(path)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8, 12, 16, 32])
+def test_grey_tiffs(tmp_path, bits):
+    """Those of them that Pillow opens, which some are as TIFF's photometric interpretation has them shown inverted."""
+    ids, found = TWO if bits == 1 else FOUR, []
+    for photometric, order, fill_order, deflate in itertools.product(
+            (MINISBLACK, MINISWHITE, PALETTE), '<>', (1, 2), (False, True)):
+        if photometric == PALETTE and bits > 8:
+            continue
+        data = tiff(ids, bits, photometric, order, fill_order, deflate=deflate)
+        try:
+            np.testing.assert_array_equal(stored(tmp_path / 'label.tif', data), ids)
+            found.append(photometric)
+        except ValueError as error:
+            assert str(error).startswith(('not an image', 'the file is truncated'))
+    assert MINISBLACK in found and (MINISWHITE in found or bits in (12, 32)) and (PALETTE in found or bits > 8)
+
+
+@pytest.mark.parametrize('bits', [8, 16, 32])
+@pytest.mark.parametrize('order', '<>')
+@pytest.mark.parametrize('deflate', [False, True])
+def test_signed_tiffs(tmp_path, bits, order, deflate):
+    ids = np.where(FOUR == 3, -1, FOUR)
+    path = tmp_path / 'label.tif'
+    np.testing.assert_array_equal(stored(path, tiff(ids, bits, order=order, sample=SIGNED, deflate=deflate)), ids)
+    with pytest.raises(ValueError, match=r'holds ids -1 \(2 pixels\)'):
+        labels.read(path, VOC)
+    ignored = drawn.with_classes(VOC, ids={-1: 255})
+    np.testing.assert_array_equal(labels.read(path, ignored), np.where(FOUR == 3, 255, FOUR))
+
+
+@pytest.mark.parametrize('magic', ['P1', 'P4'])
+def test_bitmaps_of_netpbm(tmp_path, magic):
+    np.testing.assert_array_equal(stored(tmp_path / 'label.pbm', pnm(magic, TWO)), TWO)
+
+
+@pytest.mark.parametrize('magic', ['P2', 'P5'])
+@pytest.mark.parametrize('maxval', [3, 20, 254, 255, 256, 1000, 65534, 65535])
+def test_greymaps_of_netpbm(tmp_path, magic, maxval):
+    ids = FOUR.copy()
+    ids[0, 0] = maxval
+    np.testing.assert_array_equal(stored(tmp_path / 'label.pgm', pnm(magic, ids, maxval)), ids)
+    ids = np.arange(min(maxval, 400) + 1)[None]
+    np.testing.assert_array_equal(stored(tmp_path / 'label.pgm', pnm(magic, ids, maxval)), ids)
+
+
+def test_a_greymap_that_holds_more_than_it_says(tmp_path):
+    ids = np.array([[0, 3, 255]])
+    np.testing.assert_array_equal(stored(tmp_path / 'label.pgm', pnm('P5', ids, 3)), ids)
 
 
 @pytest.mark.parametrize('mode', ['P', 'L'])
