@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ def train(record_dir, model_dir, *more, **options):
 
 def command(record_dir, model_dir, *more):
     return ['train.py', '--recipe', 'demo', '--record_dir', record_dir, '--model_dir', model_dir, *TINY,
-            '--max_steps', STEPS, '--train.save_steps', 5, '--train.eval_secs', 10**6, '--train.log_steps', 1, *more]
+            '--max_steps', STEPS, '--train.save_steps', 5, '--train.eval_steps', 20, '--train.log_steps', 1, *more]
 
 
 def start(record_dir, model_dir, *more, **options):
@@ -74,6 +75,33 @@ def test_a_run_killed_at_a_random_step_ends_in_the_same_weights(record_dir, unin
     assert step - 6 <= killed_at < STEPS, f'killed at step {step}, checkpoint of step {killed_at}'
     train(record_dir, tmp_path)
     assert_same_weights(expected, tensors(tmp_path))
+    assert scores(tmp_path) == scores(uninterrupted)  # whichever evaluation the kill has cut
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_an_evaluation_makes_up_for_it(record_dir, uninterrupted, tmp_path):
+    """By the newest checkpoint alone it is to be seen: of an evaluation there is nothing before its end."""
+    for path in uninterrupted.iterdir():
+        if path.name in ('recipe.json', 'checkpoint') or path.name.startswith(f'model.ckpt-{STEPS}'):
+            shutil.copy(path, tmp_path)
+    result = train(record_dir, tmp_path)
+    assert f'step {STEPS} is yet to be evaluated' in result.stderr and 'nothing to train' in result.stderr
+    expected = scores(uninterrupted)
+    assert scores(tmp_path) == {'worse_steps': [], 'global_step': STEPS, 'mean_iou': last_score(uninterrupted)}
+    assert {expected['global_step'], *expected['worse_steps']} == {20, STEPS}
+
+
+def scores(model_dir):
+    """What evaluations have left: the best score, its step, and those of the worse."""
+    return json.loads((model_dir / 'best/best.json').read_text())
+
+
+def last_score(model_dir):
+    """The mean IoU of the last step in TensorBoard's events."""
+    paths = map(str, model_dir.glob('eval_training_*/events*'))
+    events = [event for path in paths for event in tf.train.summary_iterator(path)]
+    return next(value.simple_value for event in events if event.step == STEPS for value in event.summary.value
+                if value.tag == 'mean_iou')
 
 
 def test_sigterm_writes_a_checkpoint_and_ends_with_143(record_dir, uninterrupted, tmp_path):
@@ -91,7 +119,7 @@ def test_sigterm_writes_a_checkpoint_and_ends_with_143(record_dir, uninterrupted
 def test_a_finished_run_says_that_there_is_nothing_to_do(record_dir, uninterrupted):
     before = {path.name: path.stat().st_mtime_ns for path in uninterrupted.glob('model.ckpt*')}
     result = train(record_dir, uninterrupted, '--init', '/nowhere')
-    assert 'nothing to train' in result.stderr
+    assert 'nothing to train' in result.stderr and 'yet to be evaluated' not in result.stderr
     assert 'evaluations: synthetic val, 4 of 40 images; OS 16, float32\n' in result.stderr
     assert 'warning: only 4 of the 40 images of synthetic val are evaluated (the records hold no more)' in result.stderr
     assert [path.name for path in uninterrupted.glob('eval*')] == ['eval_training_val_os16']
@@ -153,7 +181,7 @@ def test_missing_records_are_refused_before_anything_is_built(tmp_path):
 
 @pytest.mark.slow
 def test_training_stops_after_evaluations_without_progress_and_stays_stopped(record_dir, tmp_path):
-    still = ['--learning_rate', '0', '--train.early_stopping_evals', '2', '--train.eval_secs', '0',
+    still = ['--learning_rate', '0', '--train.early_stopping_evals', '2', '--train.eval_steps', '5',
              '--batch_norm.mode', 'freeze']
     first = train(record_dir, tmp_path, *still)
     assert '2 evaluations without a better one than mean IoU' in first.stderr

@@ -29,7 +29,8 @@ FORMER_VALUES = {'model.net': {'dense': 'dense_in_dense'}}
 # Fields that runs were recorded without, and what those runs did: they go on with it.
 BEFORE = {'data.order': 'index_shuffle'}
 # Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
-INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps'}
+INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps',
+              'train.eval_steps': 'train.eval_secs', 'train.eval_secs': 'train.eval_steps'}
 
 # Rows of other systems had a number where they have the repository's owner now: ..._seedNNN, its place here.
 OWNERS = ('irvingzhang0512', 'xlmou', 'rishizek', 'dongzhuoyao', 'tonandr')

@@ -154,7 +154,10 @@ class Train:
     save_steps: int = _option(1000, 'write a checkpoint every so many steps; 0 is off', free=True)
     save_secs: int = _option(600, 'and every so many seconds; 0 is off', free=True)
     keep_checkpoints: int = _option(5, 'newest checkpoints to keep; the best is kept apart', free=True)
-    eval_secs: int = _option(600, 'at least this many seconds between evaluations', free=True)
+    eval_steps: int = _option(1000, 'write and evaluate a checkpoint at the multiples of so many steps; the last step '
+                              'always is', free=True)
+    eval_secs: int = _option(0, 'or evaluate what is written so many seconds after an evaluation: the machine decides '
+                             'which steps; setting one of the two clears the other', free=True)
     early_stopping_evals: int = _option(0, 'stop after so many evaluations without a better one; 0: never', free=True)
     log_steps: int = _option(10, 'steps between console lines', free=True)
     summary_steps: int = _option(100, 'steps between TensorBoard summaries', free=True)

@@ -17,6 +17,7 @@ from console.exits import Failed
 from console.progress import duration
 from deeplab import watched
 from deeplab.compat import tf
+from deeplab.recipes.schema import Train
 
 
 class StopSignal:
@@ -89,19 +90,23 @@ class StopOnNan(tf.train.SessionRunHook):
 class Saver(tf.train.CheckpointSaverHook):
     """Writes checkpoints every so many steps and seconds, so that a kill at any moment leaves a usable one.
 
+    Evaluated are those at multiples of `eval_steps`, which are written in any case; without it, what is written
+    `eval_secs` or more after the last evaluation; and that of the last step. The seconds of both begin anew when an
+    evaluation ends: it may take longer than they are, and every step after it would be written and evaluated.
+
     Beyond Estimator's own: the step just restored isn't written again (stock code truncates the file that `checkpoint`
     points at), non-finite weights are never written, files are flushed to the disk, and after a signal no evaluation
     follows the last save.
     """
 
-    def __init__(self, model_dir: str, save_steps: int, save_secs: int, stop: StopSignal):
-        super().__init__(model_dir, save_steps=save_steps or None, save_secs=None if save_steps else save_secs or 10**9,
-                         save_graph_def=False)
-        self._clock = tf.train.SecondOrStepTimer(every_secs=save_secs) if save_secs and save_steps else None
-        self._stop = stop
+    def __init__(self, model_dir: str, options: Train, stop: StopSignal,
+                 clock: Callable[[], float] = time.monotonic):
+        super().__init__(model_dir, save_steps=1, save_graph_def=False)  # its timer isn't asked
+        self._options, self._stop, self._clock = options, stop, clock
 
     def begin(self) -> None:
         super().begin()
+        self._batch_step = tf.get_collection(watched.STEP)[0]
         variables = [v for v in tf.global_variables() if v.dtype.is_floating]
         self._names = [v.op.name for v in variables]
         self._finite = [tf.reduce_all(tf.is_finite(v)) for v in variables]
@@ -109,45 +114,43 @@ class Saver(tf.train.CheckpointSaverHook):
     def after_create_session(self, session: tf.Session, coord: tf.train.Coordinator) -> None:
         step = session.run(self._global_step_tensor)
         self._summary_writer.add_graph(tf.get_default_graph())
-        if self._saved(step):
-            # Estimator's evaluation listener waits for this first call, and does nothing in it.
-            for listener in self._listeners:
-                listener.after_save(session, step)
-        else:
-            self._save(session, step)
-        self._timer.update_last_triggered_step(step)
-        if self._clock:
-            self._clock.update_last_triggered_step(step)
+        self._last_step = step
+        if not self._saved(step):
+            self._write(session, step)
+        # Estimator's evaluation listener waits for this first call, and does nothing in it.
+        self._evaluate(session, step)
+
+    def before_run(self, run_context: tf.train.SessionRunContext) -> tf.train.SessionRunArgs:
+        return tf.train.SessionRunArgs(self._batch_step)
 
     def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
-        super().after_run(run_context, run_values)
-        step = run_values.results + 1
-        if self._clock and self._clock.should_trigger_for_step(step):
-            step = run_context.session.run(self._global_step_tensor)
-            self._clock.update_last_triggered_step(step)
-            if step != self._timer.last_triggered_step():
-                self._timer.update_last_triggered_step(step)
-                if self._save(run_context.session, step):
-                    run_context.request_stop()
+        step = int(run_values.results) + 1
+        options, now = self._options, self._clock()
+        is_due = bool(_has_passed(options.save_steps, self._last_step, step) or
+                      _has_passed(options.save_secs, self._last_save, now))
+        is_evaluated = (step % options.eval_steps == 0 if options.eval_steps else
+                        is_due and _has_passed(options.eval_secs, self._last_evaluation, now))
+        if is_due or is_evaluated:
+            self._write(run_context.session, step)
+        if is_evaluated and self._evaluate(run_context.session, step):
+            run_context.request_stop()
 
     def end(self, session: tf.Session) -> None:
         step = session.run(self._global_step_tensor)
-        if self._stop.number:
-            if not self._saved(step):
-                self._write(session, step)
-        else:
-            super().end(session)
+        if not self._saved(step):
+            self._write(session, step)
+        if not self._stop.number:
+            for listener in self._listeners:  # Estimator's evaluates the last step, unless it has done so
+                listener.end(session, step)
 
     def _saved(self, step: int) -> bool:
         latest = tf.train.latest_checkpoint(self._checkpoint_dir)
         return latest is not None and Path(latest).name == f'model.ckpt-{step}'
 
-    def _save(self, session: tf.Session, step: int) -> bool:
+    def _evaluate(self, session: tf.Session, step: int) -> bool:
         """Whether a listener asks to stop."""
-        for listener in self._listeners:
-            listener.before_save(session, step)
-        self._write(session, step)
         wishes = [listener.after_save(session, step) for listener in self._listeners]  # all of them are called
+        self._last_save = self._last_evaluation = self._clock()
         return any(wishes)
 
     def _write(self, session: tf.Session, step: int) -> None:
@@ -157,6 +160,12 @@ class Saver(tf.train.CheckpointSaverHook):
                                  f'was written. Starting again resumes from the last one; lower the learning rate.')
         path = self._get_saver().save(session, self._save_path, global_step=step, write_meta_graph=False)
         _flush(Path(path))
+        self._last_step, self._last_save = step, self._clock()
+
+
+def _has_passed(interval: int, since: float, now: float) -> bool:
+    """Whether so many steps or seconds have; 0 never do."""
+    return 0 < interval <= now - since
 
 
 def _flush(prefix: Path) -> None:

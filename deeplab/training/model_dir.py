@@ -117,6 +117,10 @@ class BestCheckpoint(estimator.Exporter):
         """How many steps were evaluated since the best one."""
         return len(self._best['worse_steps'])
 
+    def knows(self, step: int) -> bool:
+        """Whether that step was evaluated."""
+        return step in (self._best['global_step'], *self._best['worse_steps'])
+
     def describe(self) -> str:
         best = self._best
         return f'mean IoU {100 * best["mean_iou"]:.2f} of step {best["global_step"]}, kept in {self._folder}'

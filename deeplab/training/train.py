@@ -12,7 +12,7 @@ from deeplab import optimizer
 from deeplab.compat import estimator, tf
 from deeplab.model_fn import WarmStart
 from deeplab.recipes import epochs
-from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe
+from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe, Train
 from deeplab.reports import scope
 from deeplab.run import Run
 from deeplab.training import corrupt, eval_hooks, hooks
@@ -56,28 +56,24 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         _warn_of_no_last_layers(run, variables)
         if is_chief():
             corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
-        if latest_step(model_dir) >= recipe.train.max_steps:
-            say(f'{model_dir} is at step {latest_step(model_dir)}, train.max_steps is {recipe.train.max_steps}: '
-                f'nothing to train')
-            return 0
         best = BestCheckpoint(model_dir)
-        if _is_enough(run, best):
-            return 0
         stop.install()
         chosen = make_estimator(run, model_dir, strategy, warm_start)
         training = estimator.TrainSpec(train_input(run, model_dir, train_index), recipe.train.max_steps,
                                        hooks=_train_hooks(run, model_dir, replicas, stop, best))
-        evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, start_delay_secs=0,
+        # hooks.Saver decides when: to Estimator's own throttle an evaluation's time is time since the last one.
+        evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, start_delay_secs=0, throttle_secs=0,
                                         name=_evaluation_name(recipe),
-                                        throttle_secs=recipe.train.eval_secs,
                                         hooks=_eval_hooks(run, model_dir, eval_index, stop),
                                         exporters=[best])
         try:
             with corrupt.listed(train_index, eval_index):
-                estimator.train_and_evaluate(chosen, training, evaluation)
+                _evaluate_what_is_left(chosen, evaluation, recipe.train, best)
+                if not _is_done(run, model_dir, best):
+                    estimator.train_and_evaluate(chosen, training, evaluation)
+                    _is_enough(run, best)
         except eval_hooks.Terminated:
             say('stopped during an evaluation; the checkpoint of the last step is written')
-        _is_enough(run, best)
     return stop.exit_status
 
 
@@ -129,6 +125,33 @@ def _in_steps(run: Run, index: input_fn.RecordIndex, replicas: int) -> Run:
     """The Run with its epochs counted in steps, for as long as it lasts."""
     return dataclasses.replace(run, recipe=epochs.in_steps(run.recipe, index.num_examples,
                                                            run.images_per_step * replicas))
+
+
+def _evaluate_what_is_left(chosen: estimator.Estimator, evaluation: estimator.EvalSpec, options: Train,
+                           best: BestCheckpoint) -> None:
+    """Evaluates the step that the run goes on from, if a kill or a signal came between its checkpoint and the score.
+
+    So `best` and early stopping see the steps that they see without an interruption. Of several workers none does it,
+    because a session of theirs waits for the others.
+    """
+    step = latest_step(Path(chosen.model_dir))
+    is_evaluated = step >= options.max_steps or options.eval_steps and step % options.eval_steps == 0
+    if not step or not is_evaluated or best.knows(step) or worker()[1] > 1:
+        return
+    say(f'step {step} is yet to be evaluated')
+    checkpoint = chosen.latest_checkpoint()
+    values = chosen.evaluate(evaluation.input_fn, hooks=evaluation.hooks, checkpoint_path=checkpoint,
+                             name=evaluation.name)
+    best.export(chosen, '', checkpoint, values, False)
+
+
+def _is_done(run: Run, model_dir: Path, best: BestCheckpoint) -> bool:
+    """Whether there is nothing left to train; says why."""
+    step, steps = latest_step(model_dir), run.recipe.train.max_steps
+    if step >= steps:
+        say(f'{model_dir} is at step {step}, train.max_steps is {steps}: nothing to train')
+        return True
+    return _is_enough(run, best)
 
 
 def _is_enough(run: Run, best: BestCheckpoint) -> bool:
@@ -198,7 +221,7 @@ def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSigna
         # time.
         chosen.append(hooks.Console(str(model_dir), options.log_steps, options.max_steps,
                                     run.images_per_step * replicas))
-        chosen.append(hooks.Saver(str(model_dir), options.save_steps, options.save_secs, stop))
+        chosen.append(hooks.Saver(str(model_dir), options, stop))
     chosen.append(hooks.StopEarly(lambda: _is_reached(options.early_stopping_evals, best)))
     return chosen
 

@@ -72,7 +72,7 @@ def train(model_dir, chosen, steps, more=(), images=range(STEPS), summaries=Fals
         spec = model_fn.model_fn(features, tf.gather(tf.constant(LABELS), [number]), model_fn.MODES.TRAIN,
                                  {'run': chosen})
         tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver(save_relative_paths=True))
-        saver = hooks.Saver(str(model_dir), 10**6, 0, hooks.StopSignal())
+        saver = hooks.Saver(str(model_dir), chosen.recipe.train, hooks.StopSignal())
         shown = [tf.train.SummarySaverHook(1, output_dir=str(model_dir), summary_op=tf.summary.merge_all())]
         variables = tf.global_variables()
         with tf.train.SingularMonitoredSession([Filled(), *shown * summaries, *more, saver],

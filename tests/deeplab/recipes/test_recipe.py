@@ -160,3 +160,13 @@ def test_recipes_import_no_tensorflow():
     modules = json.loads(subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True, capture_output=True,
                                         text=True).stdout)
     assert 'deeplab.recipes.recipe' in modules and 'tensorflow' not in modules
+
+
+def test_evaluations_go_by_steps_or_by_the_clock_whichever_was_given():
+    assert Recipe().train.eval_steps and not Recipe().train.eval_secs
+    by_clock = recipe.override(Recipe(), {'train.eval_secs': '600'})
+    assert (by_clock.train.eval_steps, by_clock.train.eval_secs) == (0, 600)
+    assert recipe.override(by_clock, {'train.eval_steps': '1000'}) == Recipe()
+    assert recipe.from_dict({'train': {'eval_secs': 600}}) == by_clock  # as runs were recorded before there were steps
+    for chosen in (by_clock, Recipe()):
+        assert recipe.from_dict(recipe.to_dict(chosen)) == chosen

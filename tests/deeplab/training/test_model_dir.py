@@ -24,6 +24,7 @@ def test_evaluations_since_the_best_are_counted_across_restarts(tmp_path):
     evaluated(restarted, tmp_path, 10, 0.5)
     assert restarted.evaluations_since == 1
     evaluated(restarted, tmp_path, 30, 0.4)
+    assert [step for step in (0, 10, 20, 25, 30, 40) if restarted.knows(step)] == [10, 20, 30]
     assert restarted.evaluations_since == 2 and 'mean IoU 50.00 of step 10' in restarted.describe()
     assert evaluated(restarted, tmp_path, 40, 0.6) and restarted.evaluations_since == 0
     assert sorted(path.name for path in (tmp_path / 'best').glob('*ckpt*')) == [

@@ -4,11 +4,13 @@ import dataclasses
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from deeplab import run
 from deeplab.compat import tf
 from deeplab.layers.conv import biases, conv2d
+from deeplab.recipes.schema import Train
 from deeplab.training import train
 from deeplab.training.estimators import model_variables
 from tests import models
@@ -94,3 +96,38 @@ def test_what_is_asked_for_last_layers_that_a_net_has_not_is_said(changes, varia
 def test_a_small_batch_is_warned_of_where_batch_norm_is_trained(batch, mode, variables, warned, capsys):
     train._warn_of_small_batches(resolved(train__batch_size=batch, batch_norm__mode=mode), variables)
     assert (f'batch norm is trained on {batch} images' in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize(('step', 'eval_steps', 'known', 'evaluated'), [
+    (20, 10, [], True), (20, 10, [20], False), (20, 7, [], False), (20, 0, [], False), (0, 10, [], False),
+    (40, 0, [], True), (40, 0, [40], False), (40, 7, [20], True)])
+def test_a_step_that_a_kill_left_without_a_score_is_evaluated(tmp_path, step, eval_steps, known, evaluated, capsys):
+    if step:
+        models.save({'global_step': np.int64(step)}, tmp_path / f'model.ckpt-{step}')
+    calls = []
+
+    class Estimator:
+        model_dir = str(tmp_path)
+        latest_checkpoint = staticmethod(lambda: f'{tmp_path}/model.ckpt-{step}')
+
+        def evaluate(self, input_fn, **given):
+            calls.append((input_fn, given))
+            return {'mean_iou': 0.5}
+
+    exported = []
+    best = SimpleNamespace(knows=known.__contains__, export=lambda *given: exported.append(given))
+    options = Train(max_steps=40, eval_steps=eval_steps)
+    spec = SimpleNamespace(input_fn='images', hooks=('hook',), name='named')
+    chosen = Estimator()
+    train._evaluate_what_is_left(chosen, spec, options, best)
+    prefix = f'{tmp_path}/model.ckpt-{step}'
+    assert calls == [('images', {'hooks': ('hook',), 'checkpoint_path': prefix, 'name': 'named'})] * evaluated
+    assert exported == [(chosen, '', prefix, {'mean_iou': 0.5}, False)] * evaluated
+    assert (f'step {step} is yet to be evaluated' in capsys.readouterr().err) == evaluated
+
+
+def test_of_several_workers_none_evaluates_what_is_left(tmp_path, monkeypatch):
+    models.save({'global_step': np.int64(40)}, tmp_path / 'model.ckpt-40')
+    monkeypatch.setattr(train, 'worker', lambda: (0, 2))
+    chosen = SimpleNamespace(model_dir=str(tmp_path))  # which would fail to evaluate
+    train._evaluate_what_is_left(chosen, None, Train(max_steps=40), SimpleNamespace(knows=lambda step: False))
