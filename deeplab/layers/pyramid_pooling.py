@@ -15,9 +15,7 @@ def pool_to_bins(features: tf.Tensor, bins: int) -> tf.Tensor:
     `bins` overlap. Where h is a multiple of `bins`, as in the papers' crops, it is pooling with a stride of h / bins.
     """
     height, width = spatial_size(features)
-    pooled = average_cells(features, _cells(height, bins), _cells(width, bins))
-    pooled.set_shape([features.shape[0], bins, bins, features.shape[-1]])
-    return pooled
+    return average_cells(features, _cells(height, bins), _cells(width, bins))
 
 
 def _cells(size: Side, bins: int) -> Cells:
