@@ -10,7 +10,7 @@ from deeplab.compat import tf
 from deeplab.nets import Net
 from deeplab.predicting import tiles
 from tests.deeplab.predicting import test_predict
-from tests.deeplab.predicting.test_predict import expected_view, images, lopsided, predicted, probabilities, softmax
+from tests.deeplab.predicting.test_predict import expected_view, images, lopsided, probabilities, softmax
 
 
 def chosen(**evaluation):
@@ -100,18 +100,19 @@ def test_only_images_above_the_limit_are_tiled():
     assert np.abs(probabilities(chosen(**options), above) - probabilities(chosen(), above)).max() > 0.01
 
 
-def test_the_net_sees_aligned_tiles():
-    seen = []
+@pytest.mark.parametrize(('scales', 'pad_to', 'expected'), [
+    ((1.0,), (), {(33, 49)}), ((1.0,), (65, 65), {(33, 49)}), ((0.5, 1.0), (), {(33, 49)})])
+def test_the_net_sees_aligned_tiles_at_every_scale(scales, pad_to, expected):
+    seen = set()
 
     def look(pixels, *arguments, **options):
-        seen.append(tf.shape(pixels))
-        return lopsided(pixels, *arguments, **options)
+        size = tf.numpy_function(lambda shape: seen.add(tuple(shape[1:3].tolist())), [tf.shape(pixels)], [])
+        with tf.control_dependencies([size]):
+            return lopsided(tf.identity(pixels), *arguments, **options)
 
-    a_run = dataclasses.replace(chosen(tile_size=(20, 40)), net=Net(look))
-    with tf.Graph().as_default(), tf.Session():
-        padded = predicted(a_run, tf.placeholder_with_default(images(1, 20, 41, 3), [None, None, None, 3]))
-        assert padded.probabilities.eval().shape == (1, 20, 41, 2)
-    assert len(seen) == 1
+    a_run = dataclasses.replace(chosen(tile_size=(20, 40), scales=scales, pad_to=pad_to), net=Net(look))
+    assert probabilities(a_run, images(1, 20, 41, 3)).shape == (1, 20, 41, 2)
+    assert seen == expected
 
 
 def test_max_fusion_is_the_softmax_of_the_largest_logits():
