@@ -40,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if 'init.checkpoint' not in overrides:
         overrides['init.checkpoint'] = tonandr.imagenet(task.recipe)
     resolved = run.resolve(flags.overridden(task.recipe, overrides))
+    strategy = devices.make_strategy(task.devices)
     if own.clean_model_dir:
         clean.restart(resolved, model_dir, own.yes)
-    return train.train(resolved, model_dir, strategy=devices.make_strategy(task.devices))
+    return train.train(resolved, model_dir, strategy=strategy)
 
 
 def _evaluate(resolved: 'Run', model_dir: Path, folder: Path) -> int:

@@ -35,12 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from deeplab import run  # TensorFlow is imported only when the flags are right
     from deeplab.training import clean, devices, train
     resolved = run.resolve(recipe)
+    strategy = devices.make_strategy(own.devices)
     if own.dry_run:
         return _dry_run(resolved)
     if own.clean_model_dir:
         clean.restart(resolved, model_dir, own.yes)
-    return train.train(resolved, model_dir, strategy=devices.make_strategy(own.devices),
-                        allow_recipe_change=own.allow_recipe_change)
+    return train.train(resolved, model_dir, strategy=strategy, allow_recipe_change=own.allow_recipe_change)
 
 
 def _dry_run(resolved: 'Run') -> int:
@@ -55,7 +55,8 @@ def _parser() -> flags.Parser:
     parser = flags.Parser(__doc__)
     parser.add_argument('--recipe', help='a row of deeplab/recipes, or a TOML file with one row')
     parser.add_argument('--model_dir', help='checkpoints, events and recipe.json of this run; default runs/RECIPE')
-    parser.add_argument('--devices', default='auto', help='auto (all GPUs), or a list such as gpu:0,gpu:1')
+    parser.add_argument('--devices', default='auto',
+                        help='auto (all GPUs, else the CPU), one such as gpu:1 or cpu:0, or a list such as gpu:0,gpu:1')
     parser.add_argument('--allow_recipe_change', action='store_true', help='resume although the recipe differs')
     parser.add_argument('--overfit', type=int, metavar='N',
                         help='train and evaluate on the first N training images, neither scaled nor mirrored: a net '

@@ -197,6 +197,7 @@ def test_two_virtual_devices_train_and_resume_on_the_same_batches(record_dir, tm
     devices = ['--devices', 'cpu:0,cpu:1', '--batch_size', '2', '--max_steps', '10']
     whole = train(record_dir, tmp_path / 'whole', *devices)
     assert 'batch: 2 images per replica x 2 replicas = 4 per step' in whole.stderr
+    assert 'devices: cpu:0\n' in whole.stderr  # of which they are parts
     with start(record_dir, tmp_path / 'killed', *devices) as process:
         wait_for(process, 'step 7/')
         process.kill()

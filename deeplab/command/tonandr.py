@@ -212,8 +212,7 @@ def _branch(branch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _devices(values: Mapping[str, Any]) -> str:
-    count = values.get('num_gpus', 1)
-    return ','.join(f'gpu:{i}' for i in range(count)) if values.get('multi_gpu') and count > 1 else 'auto'
+    return ','.join(f'gpu:{i}' for i in range(values.get('num_gpus', 1))) if values.get('multi_gpu') else 'auto'
 
 
 def _notes(values: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe, Train
 from deeplab.reports import scope
 from deeplab.run import Run
 from deeplab.training import corrupt, eval_hooks, hooks
-from deeplab.training.devices import is_chief, worker
+from deeplab.training.devices import in_use, is_chief, worker
 from deeplab.training.estimators import make_estimator, model_variables
 from deeplab.training.inputs import eval_input, index_evaluation, index_split, train_input
 from deeplab.training.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked
@@ -190,6 +190,7 @@ def _announce(run: Run, model_dir: Path, train_index: input_fn.RecordIndex, eval
     say(f'batch: {batch} images per replica x {replicas} replica{"s" * (replicas > 1)}{batches} = '
         f'{run.images_per_step * replicas} per step; steps {latest_step(model_dir)} to {recipe.train.max_steps} are '
         f'{recipe.train.max_steps * run.images_per_step * replicas / train_index.num_examples:.1f} epochs in all')
+    say(f'devices: {", ".join(in_use())}')
 
 
 def _warn_of_small_batches(run: Run, variables: Iterable[str]) -> None:

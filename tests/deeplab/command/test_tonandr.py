@@ -75,7 +75,8 @@ def test_output_stride_16_ends_later_and_multiplies_as_told(tmp_path):
 
 
 def test_gpus_are_used_when_asked_for(tmp_path):
-    assert read(tmp_path, multi_gpu=True, num_gpus=2).devices == 'gpu:0,gpu:1'
+    assert [read(tmp_path, multi_gpu=True, num_gpus=count).devices for count in (1, 2)] == ['gpu:0', 'gpu:0,gpu:1']
+    assert read(tmp_path, multi_gpu=False, num_gpus=4).devices == 'auto'
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
