@@ -167,7 +167,7 @@ def _watch_skipped(after: Mapping[str, tf.Tensor]) -> None:
 def _apply(run: Run, chosen: tf.train.Optimizer, gradients: Sequence[tf.Tensor], step: tf.Tensor) -> tf.Operation:
     options = run.recipe.optimizer
     variables = tf.trainable_variables()
-    multipliers = optimizer.gradient_multipliers([optimizer.variable_name(v) for v in variables], options)
+    multipliers = optimizer.factors_of_gradients([optimizer.variable_name(v) for v in variables], options)
     return optimizer.apply(gradients, chosen, step, multipliers=multipliers, variables=variables,
                            update_ops=[*tf.get_collection(tf.GraphKeys.UPDATE_OPS), *update_over_replicas()],
                            clip_norm=options.clip_norm or None)

@@ -1,4 +1,4 @@
-"""Learning rate schedules, optimizers, gradient multipliers and the op of one training step."""
+"""Learning rate schedules, optimizers, multipliers and the op of one training step."""
 
 import math
 import re
@@ -73,14 +73,61 @@ def learning_rate(schedule: Schedule, step: tf.Tensor, max_steps: int) -> tf.Ten
     return tf.cast(rate, tf.float32)
 
 
+class _Multiplied(tf.train.Optimizer):
+    """An optimizer whose learning rate is another for each variable: the rate times its multiplier."""
+
+    rate = ''  # the attribute in which TensorFlow's class keeps it
+
+    def multiply(self, options: Optimizer) -> tf.train.Optimizer:
+        """Itself, with the multipliers of these options once it knows the variables."""
+        self._options = options
+        return self
+
+    def _create_slots(self, var_list: Sequence[tf.Variable]) -> None:
+        super()._create_slots(var_list)
+        self._factors = gradient_multipliers([variable_name(v) for v in var_list], self._options)
+
+    def _resource_apply_dense(self, grad: tf.Tensor, var: tf.Variable) -> tf.Operation:
+        factor = self._factors[re.sub(r'/replica_\d+$', '', variable_name(var))]
+        whole = getattr(self, self.rate)
+        setattr(self, self.rate, whole if factor == 1 else whole * factor)
+        try:
+            return super()._resource_apply_dense(grad, var)
+        finally:
+            setattr(self, self.rate, whole)
+
+
+class _MultipliedAdam(_Multiplied, tf.train.AdamOptimizer):
+    rate = '_lr_t'
+
+
+class _MultipliedRMSProp(_Multiplied, tf.train.RMSPropOptimizer):
+    rate = '_learning_rate_tensor'
+
+
+def _adam(rate: tf.Tensor, options: Optimizer) -> tf.train.Optimizer:
+    values = rate, options.beta1, options.beta2, options.epsilon
+    if options.multiply == 'gradient':
+        return tf.train.AdamOptimizer(*values)
+    return _MultipliedAdam(*values, name='Adam').multiply(options)
+
+
+def _rmsprop(rate: tf.Tensor, options: Optimizer) -> tf.train.Optimizer:
+    values = {'learning_rate': rate, 'momentum': options.momentum, 'epsilon': options.epsilon}
+    if options.multiply == 'gradient':
+        return tf.train.RMSPropOptimizer(**values)
+    return _MultipliedRMSProp(**values, name='RMSProp').multiply(options)
+
+
 # name -> f(learning rate, options)
 OPTIMIZERS = {
     'momentum': lambda rate, options: tf.train.MomentumOptimizer(rate, options.momentum),
-    'adam': lambda rate, options: tf.train.AdamOptimizer(rate, options.beta1, options.beta2, options.epsilon),
-    'rmsprop': lambda rate, options: tf.train.RMSPropOptimizer(rate, momentum=options.momentum,
-                                                               epsilon=options.epsilon),
+    'adam': _adam,
+    'rmsprop': _rmsprop,
     'sgd': lambda rate, options: tf.train.GradientDescentOptimizer(rate),
 }
+# Those that divide a gradient by its size, so that a factor of it comes to nothing but for their epsilon.
+NORMALISING = ('adam', 'rmsprop')
 
 
 def make_optimizer(options: Optimizer, learning_rate: tf.Tensor) -> tf.train.Optimizer:
@@ -108,7 +155,7 @@ def last_layer_parts(options: Optimizer) -> tuple[str, ...]:
 
 
 def gradient_multipliers(names: Collection[str], options: Optimizer) -> dict[str, float]:
-    """{variable name: factor of its gradient}, the product of all that apply.
+    """{variable name: factor of its gradient or update}, the product of all that apply.
 
     Official DeepLab doubles biases always; the ones of BatchNorm (beta) aren't meant. Each pattern of
     `options.multipliers` is searched for in the names.
@@ -125,6 +172,25 @@ def gradient_multipliers(names: Collection[str], options: Optimizer) -> dict[str
         for name in _matching(pattern, factors):
             factors[name] *= factor
     return factors
+
+
+def factors_of_gradients(names: Collection[str], options: Optimizer) -> dict[str, float]:
+    """The multipliers of `apply`: none where the optimizer multiplies its updates itself.
+
+    To momentum and sgd it is one and the same, and they keep to gradients.
+    """
+    if options.name in NORMALISING and options.multiply == 'update':
+        return {}
+    return gradient_multipliers(names, options)
+
+
+def note(options: Optimizer) -> str:
+    """A line for who trains with multipliers that do next to nothing, as a row's source has it; else empty."""
+    multiplies = options.multipliers or (options.last_layer_multiplier, options.bias_multiplier) != (1, 1)
+    if not multiplies or options.name not in NORMALISING or options.multiply == 'update':
+        return ''
+    return (f'note: optimizer.multiply = gradient, and {options.name} divides gradients by their size: the multipliers '
+            f'do next to nothing, as in the code that this follows; --optimizer.multiply update has them')
 
 
 def _matching(pattern: str, names: Collection[str]) -> list[str]:

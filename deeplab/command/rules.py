@@ -76,7 +76,9 @@ def _adam(said: Said) -> Found:
         return Found()
     changes = {path: said.given.get(name, default) for name, (path, default) in ADAM_DEFAULTS.items()}
     rate = changes['schedule.learning_rate']
-    return Found({'schedule.policy': 'constant', 'schedule.slow_start_steps': 0, 'schedule.warmup_steps': 0} | changes,
+    # train.py@3880236 multiplies gradients, before any optimizer.
+    return Found({'schedule.policy': 'constant', 'schedule.slow_start_steps': 0, 'schedule.warmup_steps': 0,
+                  'optimizer.multiply': 'gradient'} | changes,
                  notes=[f'--optimizer adam: a constant rate of {rate}; base rate and policy are of momentum alone'])
 
 

@@ -109,10 +109,12 @@ class Optimizer:
     epsilon: float = _option(1e-8, 'epsilon of adam and rmsprop')
     beta1: float = _option(0.9, 'decay of the first moment, of adam')
     beta2: float = _option(0.999, 'decay of the second moment, of adam')
-    last_layer_multiplier: float = _option(1.0, "multiplies the last layers' gradients: those of the head")
+    multiply: str = _option('update', 'what these multiply; all the same to momentum and sgd', choices={
+        'update': "a variable's learning rate", 'gradient': 'what adam and rmsprop divide by its size again'})
+    last_layer_multiplier: float = _option(1.0, 'for the last layers: those of the head')
     last_layers_contain_logits_only: bool = _option(False, 'last layers are the logits alone; for init.head too')
-    bias_multiplier: float = _option(1.0, 'multiplies the gradients of biases (official DeepLab: 2)')
-    multipliers: dict = _option({}, "factors of gradients by regular expressions of variables' names; they multiply")
+    bias_multiplier: float = _option(1.0, 'for biases (official DeepLab: 2)')
+    multipliers: dict = _option({}, "by regular expressions of variables' names; all that apply, multiplied")
     clip_norm: float = _option(0.0, 'clip the global gradient norm at this; 0 is off')
 
 

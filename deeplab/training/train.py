@@ -54,6 +54,8 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         _announce(run, model_dir, train_index, eval_index, replicas)
         _warn_of_small_batches(run, variables)
         _warn_of_no_last_layers(run, variables)
+        if note := optimizer.note(recipe.optimizer):
+            say(note)
         if is_chief():
             corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
         best = BestCheckpoint(model_dir)
