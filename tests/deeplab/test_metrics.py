@@ -147,6 +147,7 @@ def test_large_counts_stay_exact():
     with tf.Graph().as_default():
         _, update = metrics.streaming_confusion_matrix(tf.constant([0, 1]), tf.constant([0, 1]), 2, IGNORE)
         variable, = tf.get_collection(tf.GraphKeys.METRIC_VARIABLES)
+        assert not tf.trainable_variables() and not tf.global_variables()  # no weight, and in no checkpoint
         with tf.Session() as session:
             variable.load(matrix, session)
             np.testing.assert_array_equal(session.run(update), matrix + np.eye(2, dtype=np.int64))

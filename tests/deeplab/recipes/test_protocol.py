@@ -176,6 +176,16 @@ def test_options_replace_parameters_of_a_set():
     assert protocol.crf_parameters(run.resolve(changed).recipe.evaluation) == found
 
 
+@pytest.mark.parametrize(('name', 'bilateral', 'spatial'), [
+    ('deeplabv1_largefov', (4, 121, 5), (3, 3)), ('deeplabv2_vgg16', (4, 65, 3), (2, 2)),
+    ('deeplabv2_resnet101', (4, 67, 3), (3, 1))])
+def test_the_crfs_are_the_published_ones(name, bilateral, spatial):
+    """Weight, xy, rgb; weight, xy: wangleihitcs/DeepLab-V1-PyTorch@950b489:main.py, and meng-tang/rloss@1caa759."""
+    found = protocol.CRFS[name]
+    assert (found.bilateral_weight, found.bilateral_xy, found.bilateral_rgb) == bilateral
+    assert (found.spatial_weight, found.spatial_xy, found.iterations) == (*spatial, 10)
+
+
 def expected_band(labels, width, around):
     """By distance to each pixel, in a loop."""
     height, columns = labels.shape
