@@ -7,11 +7,12 @@ import pytest
 
 from deeplab import run
 from deeplab.compat import tf
-from deeplab.layers.resize import resize_bilinear
+from deeplab.layers.resize import resize_bilinear, resize_nearest
 from deeplab.nets import Net, Outputs
-from deeplab.predicting import predict
+from deeplab.predicting import crf, predict
 from deeplab.predicting.forward import forward_pass
 from deeplab.recipes import recipe
+from deeplab.recipes.protocol import CRFS
 from deeplab.recipes.schema import Recipe
 
 
@@ -100,21 +101,43 @@ def test_scales_average_the_probabilities_of_each():
 
 
 def test_a_resized_image_is_predicted_there_and_brought_back():
-    source = images(1, 20, 41, 3)
+    source, truth = images(1, 20, 41, 3), np.random.RandomState(1).choice([0, 7, 255], (1, 20, 41)).astype(np.int32)
     with tf.Graph().as_default(), tf.Session() as session:
         options = {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16}
         a_run = chosen(**options)
         resized = predict.to_range(tf.constant(source), a_run.recipe.evaluation)
         small, labels, found = session.run([
             predict.predict_as_is(forward_pass(a_run), resized, a_run.recipe.evaluation),
-            predict.labels_to_range(tf.zeros([1, 20, 41], tf.int32), a_run.recipe.evaluation),
+            predict.labels_to_range(tf.constant(truth), a_run.recipe.evaluation),
             predicted(a_run, tf.constant(source))])
-        assert small.classes.shape == labels.shape == (1, 33, 65)
+        assert small.classes.shape == (1, 33, 65)
+        wanted = resize_bilinear(tf.constant(source), (33, 65)), resize_nearest(tf.constant(truth[..., None]), (33, 65))
+        pixels, ids, seen = session.run([*wanted, resized])
+        np.testing.assert_array_equal(seen, pixels)
+        np.testing.assert_array_equal(labels, ids[..., 0])
         np.testing.assert_allclose(
             found.probabilities, session.run(resize_bilinear(tf.constant(small.probabilities), (20, 41))), atol=1e-6)
+        compat = session.run(predicted(chosen(**options, official_compat=True), tf.constant(source)))
+        nearest = session.run(resize_nearest(tf.constant(small.classes[..., np.newaxis]), (20, 41)))[..., 0]
     np.testing.assert_array_equal(found.classes, found.probabilities.argmax(-1))
-    compat = probabilities(chosen(**options, official_compat=True), source)
-    np.testing.assert_allclose(compat, found.probabilities, atol=1e-6)
+    np.testing.assert_allclose(compat.probabilities, found.probabilities, atol=1e-6)
+    np.testing.assert_array_equal(compat.classes, nearest)
+    assert (compat.classes != found.classes).any()
+
+
+@pytest.mark.parametrize('options', [{}, {'flip': True}, {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16}])
+def test_the_crf_comes_last_and_sees_the_image_at_its_size(options, monkeypatch):
+    def swapped(pixels, before, parameters):
+        assert parameters == CRFS['deeplabv2_vgg16']
+        return before[..., ::-1] * pixels[..., :1]
+
+    monkeypatch.setattr(crf, 'refine', swapped)
+    source = images(1, 20, 41, 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(predicted(chosen(**options, crf='deeplabv2_vgg16'), tf.constant(source)))
+    np.testing.assert_allclose(found.probabilities, swapped(source, probabilities(chosen(**options), source),
+                                                            CRFS['deeplabv2_vgg16']), rtol=1e-5)
+    np.testing.assert_array_equal(found.classes, found.probabilities.argmax(-1))
 
 
 def test_official_compat_does_not_mirror_a_single_scale():
