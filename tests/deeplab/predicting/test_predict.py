@@ -125,6 +125,28 @@ def test_a_resized_image_is_predicted_there_and_brought_back():
     assert (compat.classes != found.classes).any()
 
 
+@pytest.mark.parametrize('views', [{}, {'flip': True}])
+def test_without_upsampled_logits_a_single_view_has_its_classes_enlarged(views):
+    def coarse(*arguments, **options):
+        return Outputs(lopsided(*arguments, **options).logits[:, ::4, ::4], {})
+
+    source = images(1, 30, 41, 3)
+    found, usual = [], []
+    with tf.Graph().as_default(), tf.Session() as session:
+        for upsample, into in ((False, found), (True, usual)):
+            a_run = dataclasses.replace(chosen(**views, upsample_logits=upsample), net=Net(coarse))
+            into.extend(session.run(predicted(a_run, tf.constant(source))))
+        padded = np.pad(source, [(0, 0), (0, 3), (0, 8), (0, 0)])
+        padded[:, 30:], padded[:, :, 41:] = a_run.backbone.pad_value, a_run.backbone.pad_value
+        logits = session.run(coarse(tf.constant(padded), 2, None, training=False, output_stride=16).logits)
+        classes = session.run(resize_nearest(tf.constant(logits.argmax(-1)[..., np.newaxis]), (33, 49)))
+        shares = session.run(resize_bilinear(tf.constant(softmax(logits)), (33, 49)))
+    assert (found[0] != usual[0]).any() == (not views)
+    if not views:
+        np.testing.assert_array_equal(found[0], classes[:, :30, :41, 0])
+        np.testing.assert_allclose(found[1], shares[:, :30, :41], atol=1e-5)
+
+
 @pytest.mark.parametrize('options', [{}, {'flip': True}, {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16}])
 def test_the_crf_comes_last_and_sees_the_image_at_its_size(options, monkeypatch):
     def swapped(pixels, before, parameters):
