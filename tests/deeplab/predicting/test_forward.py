@@ -125,10 +125,10 @@ def test_prediction_sees_the_pyramid():
 def test_every_scale_of_an_evaluation_sees_the_pyramid(compat, at_half, at_1):
     source = np.random.RandomState(0).uniform(0, 255, (1, 17, 33, 3)).astype(np.float32)
     a_run = chosen(model__image_pyramid=(0.5, 1.0), evaluation__scales=(0.5, 1.0), evaluation__official_compat=compat)
-    with tf.Graph().as_default(), tf.Session() as session, tf.variable_scope('', reuse=tf.AUTO_REUSE):
+    with tf.Graph().as_default(), tf.Session() as session:
         images = tf.constant(source)
         probabilities = predict(forward_pass(a_run), images, a_run.recipe.evaluation).probabilities
-        with model_scope(training=False):
+        with model_scope(training=False), tf.variable_scope('', reuse=True):
             logits = [forward(a_run, images, scales, training=False, output_stride=16).logits
                       for scales in (at_half, at_1)]
         views = tf.add_n([tf.nn.softmax(resize_bilinear(each, (17, 33))) for each in logits]) / 2
