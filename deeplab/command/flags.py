@@ -19,7 +19,7 @@ from console.command import renamed, underscored
 from console.progress import say
 from deeplab.command import aliases, version
 from deeplab.command.rules import KEEP
-from deeplab.recipes import beside
+from deeplab.recipes import beside, idle
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 
@@ -158,8 +158,11 @@ def _meaning(field: dataclasses.Field) -> str:
     return ': '.join([field.metadata['doc'], *([' | '.join(named)] if named else [])])
 
 
-def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any]) -> Recipe:
-    """The recipe of a command: the named one, else the one that model_dir was trained with, else the defaults."""
+def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, Any], trained: bool = False) -> Recipe:
+    """The recipe of a command: the named one, else the one that model_dir was trained with, else the defaults.
+
+    Says which of the overrides do nothing, beside the others or because the weights are `trained` already.
+    """
     saved = Path(model_dir or '.') / 'recipe.json'
     if name:
         chosen = recipes.load(name)
@@ -167,7 +170,10 @@ def choose_recipe(name: str | None, model_dir: str | None, overrides: dict[str, 
         chosen = recipes.read_json(saved)
     else:
         chosen = Recipe()
-    return overridden(chosen, overrides)
+    found = overridden(chosen, overrides)
+    for line in idle.lines(chosen, found, overrides, trained):
+        say(f'note: {line}')
+    return found
 
 
 def continued(recipe: Recipe, model_dir: Path, overrides: Mapping[str, Any]) -> Recipe:
@@ -221,7 +227,7 @@ def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: di
     own = Path(model_dir or '.') / beside.RECORD
     saved = own if model_dir and own.exists() else None
     if name:
-        chosen = choose_recipe(name, model_dir, overrides)
+        chosen = choose_recipe(name, model_dir, overrides, True)
         if saved:
             _refuse_another_model(name, chosen, saved)
         return chosen
@@ -231,7 +237,7 @@ def choose_trained_recipe(name: str | None, model_dir: str | None, overrides: di
     if not (found or saved):
         raise ValueError(f'{own} does not exist: name the --recipe that the weights were trained with' if model_dir
                          else 'give --model_dir, or --recipe with --checkpoint, or the path of a run as --checkpoint')
-    return choose_recipe(None, str((found or own).parent), overrides)
+    return choose_recipe(None, str((found or own).parent), overrides, True)
 
 
 def promised(recipe: Recipe, name: str | None, model_dir: str | None, checkpoint: str) -> Recipe:
