@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from console import checkout
 from console.choices import choose, refuse_unknown
 
+PREFIX = 'catalog:'  # of a checkpoint that is given by its name here
 CATALOG = Path(__file__).parent / 'catalog.toml'
 WEIGHTS = checkout.ROOT / 'pretrained' / 'weights' if checkout.ROOT else checkout.cache('weights')
 

@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 
 from pretrained import catalog, restore
-from pretrained.catalog import WEIGHTS
-
-PREFIX = 'catalog:'
+from pretrained.catalog import PREFIX, WEIGHTS
 
 
 def locate(source: str | Path, folder: Path = WEIGHTS) -> str:

@@ -24,6 +24,8 @@ from deeplab.recipes.schema import Recipe
 RECIPES = Path(__file__).parent
 # What fields were called in recipes, results and commands of before.
 FORMERLY = {'data.data_dir': 'data.record_dir'}
+# Fields that are gone: what they said is found elsewhere now.
+GONE = {'status': 'is computed from recordings and results now (deeplab.reports.status)'}
 # And what their values were called.
 FORMER_VALUES = {'model.net': {'dense': 'dense_in_dense'}}
 # Fields that runs were recorded without, and what those runs did: they go on with it.
@@ -120,7 +122,7 @@ def _coerce(kind: Any, value: Any, path: str) -> Any:
 
 def from_dict(values: Mapping[str, Any], base: Recipe | None = None) -> Recipe:
     """A recipe from nested tables, as TOML and `recipe.json` hold them."""
-    return override(base or Recipe(), _flatten(values))
+    return override(base or Recipe(), {path: value for path, value in _flatten(values).items() if path not in GONE})
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
@@ -188,6 +190,9 @@ def _read(path: Path) -> list[Recipe]:
     try:
         content = tomllib.loads(path.read_text(encoding='utf8'))
         refuse_unknown('table', content, ('common', 'rows'), 'a recipe file has [common] and [rows.NAME]')
+        for field in GONE.keys() & {name for table in (content.get('common', {}), *content.get('rows', {}).values())
+                                    for name in table}:
+            say(f'note: {path}: {field} {GONE[field]}, so it is left out')
         common = from_dict(content.get('common', {}))
         return [from_dict({'name': name} | row, common) for name, row in content.get('rows', {}).items()]
     except (tomllib.TOMLDecodeError, ValueError) as error:

@@ -9,20 +9,22 @@ from deeplab.recipes import epochs, protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe
 from deeplab.reports.scope import images
+from pretrained import catalog
 
 RARE = 10.0  # percent IoU below which a class is worth naming
 UNEXPLAINED = 'nothing in the recipe differs: another seed, another machine, or an error here or there'
 
 
-def reasons(result: Mapping[str, Any], row: Recipe | None = None) -> list[str]:
+def reasons(result: Mapping[str, Any], row: Recipe | None = None, lowest: float | None = None) -> list[str]:
     """What differs between a result JSON and the row of its name (by default the recipe inside it), a line each.
 
-    Empty where the result isn't below what the row expects.
+    Empty where the result isn't below the lowest figure that is enough, by default what the row expects.
     """
     run = recipes.recorded(result['recipe'])
     row = row or run
-    expected = row.expected.mean_iou
-    if expected is None or result['scores']['mean_iou'] >= expected - row.expected.tolerance:
+    if lowest is None and row.expected.mean_iou is not None:
+        lowest = row.expected.mean_iou - row.expected.tolerance
+    if lowest is None or result['scores']['mean_iou'] >= lowest:
         return []
     found = [*_training(result, run, row), *_data(result, row), *_protocol(result['protocol'], row),
              *_precision(result)]
@@ -47,6 +49,12 @@ def other_conditions(data: Mapping[str, Any], described: Mapping[str, Any], row:
     return [*_images(data, row), *_protocol(described, row)]
 
 
+def same_weights(wanted: str, found: str) -> bool:
+    """Whether two of init.checkpoint are the same; a fetched checkpoint's folder has its name in the catalog."""
+    return wanted == found or wanted.startswith(catalog.PREFIX) and \
+        wanted.removeprefix(catalog.PREFIX) in Path(found).parts
+
+
 def in_steps(row: Recipe) -> Recipe:
     """The row as its runs record it: epochs as steps, where its dataset says how many images its split has."""
     split = rows.load(row.data.dataset).splits.get(row.data.train_split)
@@ -64,7 +72,7 @@ def _training(result: Mapping[str, Any], run: Recipe, row: Recipe) -> Iterator[s
         return
     if step < row.train.max_steps:
         yield f'{step} of {row.train.max_steps} steps were run'
-    if row.init.checkpoint and run.init.checkpoint != row.init.checkpoint:
+    if row.init.checkpoint and not same_weights(row.init.checkpoint, run.init.checkpoint):
         yield (f'training began from {run.init.checkpoint or "random weights"}, the row begins from '
                f'{row.init.checkpoint}')
     if run.batch_norm.mode == 'train' and run.train.batch_size < min(row.train.batch_size, SMALLEST_BATCH_NORM_BATCH):

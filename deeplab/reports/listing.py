@@ -14,6 +14,8 @@ from deeplab.backbones import BACKBONES, Backbone
 from deeplab.nets import NETS, Net
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
+from deeplab.reports import status
+from deeplab.reports.results import shipped
 
 WIDTH = 120  # of lines that are wrapped
 
@@ -98,9 +100,16 @@ def _splits(dataset: Dataset) -> str:
 
 def _recipes() -> Iterator[Sequence[str]]:
     for name, row in recipes.table().items():
-        expected = '' if row.expected.mean_iou is None else f'{row.expected.mean_iou:g}'
-        yield (name, row.model.net, row.model.backbone, row.data.dataset, row.status,
-               expected + '?' * bool(expected and not row.expected.verified), row.title)
+        yield (name, row.model.net, row.model.backbone, row.data.dataset, status.of(row, shipped()), _figure(row),
+               row.title)
+
+
+def _figure(row: Recipe) -> str:
+    """The published mean IoU, with a question mark where nobody looked it up, or that of a reference run."""
+    figure = status.figure(row, shipped())
+    if not figure:
+        return ''
+    return f'{figure.mean_iou:.4g}' + ('?' * (not row.expected.verified) if figure.published else ' (reference)')
 
 
 def _recipe(name: str) -> Iterator[str]:
@@ -166,6 +175,6 @@ KINDS = {
     'backbones': Kind(('model.backbone', 'scope of its weights', 'taps', 'output strides'), _backbones,
                       lambda: BACKBONES, _backbone, lambda: _options_of_all('model.backbone_options', BACKBONES)),
     'datasets': Kind(('data.dataset', 'what', 'classes', 'ignored', 'splits'), _datasets, rows.names, _dataset),
-    'recipes': Kind(('--recipe', 'net', 'backbone', 'dataset', 'status', 'expected mIoU', 'what'), _recipes,
+    'recipes': Kind(('--recipe', 'net', 'backbone', 'dataset', 'status', 'published mIoU', 'what'), _recipes,
                     recipes.table, _recipe),
 }

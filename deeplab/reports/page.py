@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,22 @@ from urllib.parse import quote
 from datasets import row as rows
 from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
-from deeplab.recipes.schema import Expected, Recipe
+from deeplab.recipes.schema import Recipe
 from deeplab.reports import cells
+from deeplab.reports import status as statuses
 from deeplab.reports.differences import comparable, reasons
+from deeplab.reports.results import shipped
 
-COLUMNS = ('recipe', 'data', 'paper', 'ours', 'difference', 'status', 'protocol', 'steps', 'checkpoint', 'commit',
-           'hardware', 'evaluation')
-OPEN_COLUMNS = ('recipe', 'title', 'data', 'paper', 'protocol', 'status', 'source')
+COLUMNS = ('recipe', 'data', 'published', 'reference', 'ours', 'difference', 'status', 'protocol', 'steps',
+           'checkpoint', 'commit', 'hardware', 'evaluation')
+OPEN_COLUMNS = ('recipe', 'title', 'data', 'published', 'protocol', 'status', 'source')
 EXPLAINED = (
-    'Mean IoU in percent; click a column to sort by it, a recipe for its classes. <b>Paper</b> is the figure that the '
-    'recipe expects: a published one, or where none is known that of a reference or of an earlier run, as its source '
-    'says; without the same images and protocol there is no difference. <b>Status</b> is built (tests pass), ported '
-    '(released weights give the reference output) or reproduced (trained here, inside the tolerance). A commit with a '
-    '+ had uncommitted changes. The last column is the time that the evaluation took.')
+    'Mean IoU in percent; click a column to sort by it, a recipe for its classes. <b>Published</b> is the figure of a '
+    'paper or a repository, <b>reference</b> one that nobody published: of a run of the same recipe here, or of other '
+    'code over the same images. Without the same images and protocol there is no difference. <b>Status</b> is '
+    + '; '.join(f'{name}: {meaning}' for name, meaning in statuses.STATUSES.items()) +
+    '. A commit with a + had uncommitted changes. The last column is the time that the evaluation took.')
+Shown = Collection[Mapping[str, Any]]  # results, in which statuses and reference runs are looked for
 MAX_PICTURES = 4
 DARK = ' class="dark"'
 ASSETS = Path(__file__).parent / 'assets'
@@ -37,10 +40,11 @@ def page(results: Iterable[Mapping[str, Any]], pictures: Path | None = None) -> 
     known = recipes.table()
     results = list(results)
     measured = {result['recipe']['name'] for result in results}
-    body = [_table('results', COLUMNS, [_row(result, known) for result in results])]
-    body += [_details(result, known, pictures) for result in results]
-    open_rows = [_open_row(row) for name, row in known.items()
-                 if name not in measured and row.expected.mean_iou is not None]
+    shown = [*shipped(), *results]
+    body = [_table('results', COLUMNS, [_row(result, known, shown) for result in results])]
+    body += [_details(result, known, shown, pictures) for result in results]
+    open_rows = [_open_row(row, figure, shown) for name, row in known.items() if name not in measured
+                 and (figure := statuses.figure(row, shown)) and figure.published]
     body += ['<h2>Published rows not measured here</h2>', _table('open', OPEN_COLUMNS, open_rows)]
     return (f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Results</title>\n'
             f'<meta name="viewport" content="width=device-width">\n<style>\n{_asset("style.css")}</style>\n'
@@ -52,30 +56,31 @@ def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding='utf8')
 
 
-def _row(result: Mapping[str, Any], known: Mapping[str, Recipe]) -> list[tuple[str, Any]]:
+def _row(result: Mapping[str, Any], known: Mapping[str, Recipe], shown: Shown) -> list[tuple[str, Any]]:
     """(shown, what to sort by) for each of COLUMNS."""
-    words = cells.cells(result, known)
+    words = cells.cells(result, known, shown)
     row = cells.row_of(result, known)
-    figure, ours = row.expected.mean_iou, result['scores']['mean_iou']
-    difference = ours - figure if figure is not None and comparable(result, row) else None
+    figure, ours = statuses.figure(row, shown), result['scores']['mean_iou']
+    compared = figure and comparable(result, row) and figure.run != result['name']
+    difference = ours - figure.mean_iou if figure and compared else None
     minutes = result['seconds'] / 60
     return [
         (f'<a href="#{quote(result["name"])}">{_breakable(words.recipe)}</a>', words.recipe),
-        _text(words.data), (_breakable(words.expected), _or_empty(figure)), (words.measured, ours),
+        _text(words.data), _figure(words.published, figure), _figure(words.reference, figure), (words.measured, ours),
         ('' if difference is None else f'{difference:+z.2f}', _or_empty(difference)),
         _text(words.status), _text(words.protocol), (words.steps, result['checkpoint']['global_step'] or 0),
         _text(result['checkpoint']['sha256'][:8]), _text(words.commit), _text(_hardware(result)),
         (f'{minutes:.1f} min', minutes)]
 
 
-def _open_row(row: Recipe) -> list[tuple[str, Any]]:
-    figure = row.expected.mean_iou
+def _figure(text: str, figure: statuses.Figure | None) -> tuple[str, Any]:
+    return _breakable(text), figure.mean_iou if text and figure else ''
+
+
+def _open_row(row: Recipe, figure: statuses.Figure, shown: Shown) -> list[tuple[str, Any]]:
     return [_text(row.name), _text(row.title), _text(f'{row.data.dataset} {row.data.eval_split}'),
-            (f'{figure:.2f}', figure), _text(protocol.of_figure(row)), _text(row.status), _text(_source(row.expected))]
-
-
-def _source(expected: Expected) -> str:
-    return expected.source + ('' if expected.verified else ' (not verified)')
+            (f'{figure.mean_iou:.2f}', figure.mean_iou), _text(protocol.of_figure(row)), _text(statuses.of(row, shown)),
+            _text(figure.source)]
 
 
 def _hardware(result: Mapping[str, Any]) -> str:
@@ -104,23 +109,26 @@ def _table(identity: str, columns: Iterable[str], entries: Iterable[list[tuple[s
             f'<tbody>\n{lines}</tbody></table></div>')
 
 
-def _details(result: Mapping[str, Any], known: Mapping[str, Recipe], pictures: Path | None) -> str:
-    words, row = cells.cells(result, known), cells.row_of(result, known)
-    why = reasons(result, row)
+def _details(result: Mapping[str, Any], known: Mapping[str, Recipe], shown: Shown, pictures: Path | None) -> str:
+    words, row = cells.cells(result, known, shown), cells.row_of(result, known)
+    figure = statuses.figure(row, shown)
+    why = reasons(result, row, figure.lowest) if figure else []
     listed = ''.join(f'<li>{escape(line)}</li>' for line in why)
     lower = f'<h3>Why is mine lower?</h3><ul>{listed}</ul>' if why else ''
     cited = ': '.join(filter(None, (row.citation, row.title)))
     return (f'<details id="{escape(result["name"])}"><summary>{_breakable(result["name"])}: {words.measured} on '
-            f'{escape(words.data)}</summary><p>{escape(cited)}</p>{_facts(result, words, row)}{lower}'
+            f'{escape(words.data)}</summary><p>{escape(cited)}</p>{_facts(result, words, row, figure)}{lower}'
             f'{_bars(result)}{_matrix(result)}{_pictures(result, pictures)}</details>')
 
 
-def _facts(result: Mapping[str, Any], words: cells.Cells, row: Recipe) -> str:
+def _facts(result: Mapping[str, Any], words: cells.Cells, row: Recipe, figure: statuses.Figure | None) -> str:
     """What the table has no room for."""
     checkpoint = result['checkpoint']
     facts = {
         'Protocol': words.protocol,
-        'Paper': f'{words.expected}; {_source(row.expected)}' if words.expected else '',
+        'Published': f'{words.published}; {figure.source}' if figure and figure.published else '',
+        'Reference': f'{words.reference}; {figure.source}' if figure and not figure.published else '',
+        'Hyper-parameters': row.source + ('' if row.verified else ' (not verified)') if row.source else '',
         'Pixel accuracy': words.pixel_accuracy,
         'Checkpoint': f'{checkpoint["path"]}, sha256 {checkpoint["sha256"]}',
         'Training': words.steps,

@@ -6,65 +6,34 @@ With --into, the lines between `<!-- results -->` and `<!-- /results -->` of tha
 the classes, the confusion matrices, why a number is below its paper's, and the rows that nobody measured here.
 """
 
-import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from console.command import Parser
 from console.exits import DONE, guarded
 from console.files import write_whole
-from datasets import row as datasets
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import cells
 from deeplab.reports.page import page
-from deeplab.reports.scope import split_images
+from deeplab.reports.results import load, shipped
 
 BEGIN, END = '<!-- results -->\n', '<!-- /results -->\n'
-# Of shown.Cells, in order.
-COLUMNS = ('recipe', 'status', 'data', 'protocol', 'expected mIoU', 'measured mIoU', 'pixel accuracy', 'trained here',
-           'commit')
+# Of cells.Cells, in order.
+COLUMNS = ('recipe', 'status', 'data', 'protocol', 'published mIoU', 'reference mIoU', 'measured mIoU',
+           'pixel accuracy', 'trained here', 'commit')
 
 
-def rows(results: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def rows(results: Collection[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """A tuple of COLUMNS for each result, by recipe."""
     known = recipes.table()
-    return sorted(cells.cells(result, known) for result in results)
+    return sorted(cells.cells(result, known, [*shipped(), *results]) for result in results)
 
 
 def markdown(lines: Iterable[tuple[str, ...]]) -> str:
     table = [COLUMNS, tuple('---' for _ in COLUMNS), *lines]
     return ''.join(f'| {" | ".join(line)} |\n' for line in table)
-
-
-def load(folder: Path) -> list[dict[str, Any]]:
-    """The results of a folder, named like their files; ValueError when it has none.
-
-    Two evaluations of one checkpoint have one name until they are written: only their files' names differ.
-    Recipes have the names of today.
-    """
-    found = [json.loads(path.read_text(encoding='utf8')) | {'name': path.stem}
-             for path in sorted(folder.glob('*.json'))]
-    for result in found:
-        result['recipe']['name'] = recipes.current_name(result['recipe']['name'])
-        _complete(result)
-    if not found:
-        raise ValueError(f'{folder} has no results; evaluate.py writes them')
-    return found
-
-
-def _complete(result: dict[str, Any]) -> None:
-    """Gives a result of before what it lacks: the precision stood beside its protocol, a split's size nowhere."""
-    if 'precision' in result:
-        result['protocol']['precision'] = result.pop('precision')
-    data = result['data']
-    if 'split_images' not in data:
-        try:
-            whole = split_images(datasets.load(data['dataset']), data['split'], data['num_images'])
-        except (ValueError, OSError):  # a dataset of somebody's own, which isn't here
-            whole = data['num_images']
-        data['split_images'] = whole
 
 
 def insert(text: str, table: str) -> str:

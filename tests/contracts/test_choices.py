@@ -30,7 +30,7 @@ TABLES = {
     'evaluation.absent': metrics.ABSENT_RULES,
 }
 # Two or three ways that a branch tells apart, and a word for tables.
-WITHOUT_TABLE = {'status', 'train.precision', 'train.data_format', 'loss.class_weights', 'schedule.unit',
+WITHOUT_TABLE = {'train.precision', 'train.data_format', 'loss.class_weights', 'schedule.unit',
                  'evaluation.resolution', 'evaluation.trimap_around'}
 
 

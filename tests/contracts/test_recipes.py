@@ -7,6 +7,7 @@ from deeplab.backbones import BACKBONES
 from deeplab.nets import NETS
 from deeplab.nets.parts.dense_prediction_cell import load_cell
 from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Recipe
 from deeplab.run import resolve
 from pretrained import catalog
 from tests.deeplab import oracle
@@ -75,6 +76,20 @@ def test_a_figure_says_where_it_comes_from(name):
     assert not (expected.verified and 'from memory' in expected.source)
 
 
+def test_a_tolerance_says_where_it_comes_from():
+    """Of the default, the schema says it."""
+    default = Recipe().expected
+    for name, row in ROWS.items():
+        own = row.expected.tolerance != default.tolerance
+        assert own == (row.expected.tolerance_source != default.tolerance_source), name
+        assert row.expected.tolerance_source, name
+
+
+def test_no_expected_figure_is_a_run_of_its_own():
+    """A reference run is found in results/, and not typed into the row that it would then confirm."""
+    assert not [name for name, row in ROWS.items() if 'results/' in row.expected.source]
+
+
 def test_no_row_is_scored_on_what_it_was_trained_on():
     """Splits that join others hold them; lists of names alone don't tell, so VOC's and CamVid's trainval are known."""
     joined = {(dataset, name): set(split.parts) for dataset in rows.names()
@@ -133,13 +148,6 @@ def test_options_are_those_of_the_official_flags(name):
     backbone = oracle.with_defaults(BACKBONES[model.backbone].build, model.backbone_options)
     wanted = oracle.backbone_options(manifest)
     assert {option: backbone[option] for option in wanted} == wanted
-
-
-@pytest.mark.parametrize('name', zoo())
-def test_a_row_is_ported_where_the_oracle_has_its_outputs(name):
-    """test_oracle.py holds those configurations' logits; the others have names and shapes only."""
-    has_outputs = (oracle.ORACLE / f'infer_{official_configuration(name)}.npz').exists()
-    assert ROWS[name].status == ('ported' if has_outputs else 'built')
 
 
 @pytest.mark.parametrize('name', FIGURES)

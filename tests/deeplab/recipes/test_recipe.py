@@ -68,6 +68,19 @@ def test_a_field_is_read_by_the_name_that_it_had(tmp_path):
     assert recipe.read_json(tmp_path / 'recipe.json') == recipe.override(expected, recipe.BEFORE)
 
 
+def test_a_field_that_is_gone_is_left_out(tmp_path, capsys):
+    """A status was typed into recipes. Of a file that somebody wrote, it is said."""
+    (tmp_path / 'recipe.json').write_text('{"name": "mine", "status": "ported", "train": {"batch_size": 7}}')
+    (tmp_path / 'mine.toml').write_text('[rows.mine]\nstatus = "reproduced"\ntrain.batch_size = 7\n')
+    expected = recipe.override(Recipe(), {'name': 'mine', 'train.batch_size': 7})
+    assert recipe.read_json(tmp_path / 'recipe.json') == recipe.override(expected, recipe.BEFORE)
+    assert capsys.readouterr().err == ''
+    assert recipe.load(str(tmp_path / 'mine.toml')) == expected
+    assert capsys.readouterr().err.startswith(f'note: {tmp_path / "mine.toml"}: status is computed')
+    with pytest.raises(ValueError, match='status'):
+        recipe.override(Recipe(), {'status': 'reproduced'})
+
+
 def test_a_run_of_before_a_field_is_read_as_what_it_did(tmp_path):
     assert recipe.BEFORE
     for path, value in recipe.BEFORE.items():

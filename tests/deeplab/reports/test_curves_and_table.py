@@ -8,7 +8,7 @@ from PIL import Image
 
 from deeplab.compat import tf
 from deeplab.recipes import recipe as recipes
-from deeplab.reports import curves, table
+from deeplab.reports import curves, results, table
 from tests.paths import ROOT
 
 
@@ -50,27 +50,61 @@ def test_evaluations_of_several_protocols_are_several_curves(tmp_path, monkeypat
     assert len({line.get_linestyle() for line in drawn}) == 4
 
 
+def camvid(**expected):
+    """The CamVid result, and its row alone as the table of recipes, with another figure."""
+    row = recipes.override(recipes.load('deeplabv3plus_mnv2_camvid'), {f'expected.{k}': v for k, v in expected.items()})
+    one = next(result for result in results.load(ROOT / 'results') if result['recipe']['name'] == row.name)
+    return json.loads(json.dumps(one)), {row.name: row}
+
+
+def line(one, monkeypatch, known):
+    monkeypatch.setattr(recipes, 'table', lambda: known)
+    monkeypatch.setattr(table, 'shipped', tuple)
+    return dict(zip(table.COLUMNS, table.rows([one])[0], strict=True))
+
+
 def test_every_result_has_a_row_with_its_protocol():
-    results = table.load(ROOT / 'results')
-    lines = table.rows(results)
+    found = results.load(ROOT / 'results')
+    lines = table.rows(found)
     assert len(lines) == len(list((ROOT / 'results').glob('*.json')))
-    for line in lines:
-        assert len(line) == len(table.COLUMNS)
-    one = json.loads(json.dumps(results[0]))
+    for cells in lines:
+        assert len(cells) == len(table.COLUMNS)
+    one = json.loads(json.dumps(found[0]))
     one['protocol'] |= {'output_stride': 8, 'scales': [0.5, 1.0], 'flip': True, 'pad_to': [3, 5],
                         'precision': 'bfloat16'}
     assert table.rows([one])[0][3] == 'OS 8, scales 0.5, 1, flip, padded to 3x5, bfloat16'
 
 
-def test_a_figure_of_another_split_and_a_short_training_are_told_apart():
-    results = table.load(ROOT / 'results')
-    one = next(result for result in results if result['recipe']['name'] == 'deeplabv3plus_mnv2_camvid')
-    assert table.rows([one])[0][4:8:3] == ('67.07', '6000 steps')
-    one = json.loads(json.dumps(one))
+def test_a_figure_of_another_split_and_a_short_training_are_told_apart(monkeypatch):
+    one, known = camvid(mean_iou=60.0)
+    one['checkpoint']['global_step'] = 6000
+    shown = line(one, monkeypatch, known)
+    assert (shown['published mIoU'], shown['reference mIoU'], shown['trained here']) == ('60.00', '', '6000 steps')
     one['data']['split'], one['checkpoint']['global_step'] = 'test', 5
-    assert table.rows([one])[0][4:8:3] == ('67.07 on val', '5 of 6000 steps')
+    shown = line(one, monkeypatch, known)
+    assert (shown['published mIoU'], shown['trained here']) == ('60.00 on val', '5 of 6000 steps')
     one['data']['split'], one['data']['num_images'] = 'val', 30
-    assert table.rows([one])[0][4] == '67.07 on 101 images'
+    assert line(one, monkeypatch, known)['published mIoU'] == '60.00 on 101 images'
+
+
+def test_what_nobody_published_stands_in_a_column_of_its_own(monkeypatch):
+    one, known = camvid(mean_iou=60.0, published=False)
+    shown = line(one, monkeypatch, known)
+    assert (shown['published mIoU'], shown['reference mIoU']) == ('', '60.00')
+
+
+def test_a_run_of_a_rows_recipe_is_its_reference(monkeypatch):
+    one, known = camvid()
+    row, = known.values()
+    one |= {'recipe': recipes.to_dict(row), 'scores': {'mean_iou': 61.25, 'pixel_accuracy': 90.0}}
+    one['checkpoint'] |= {'global_step': row.train.max_steps, 'mean_of': []}
+    assert line(one, monkeypatch, known)['reference mIoU'] == 'this run'
+    assert line(one, monkeypatch, known)['status'] == 'built'
+    monkeypatch.setattr(recipes, 'table', lambda: known)
+    monkeypatch.setattr(table, 'shipped', lambda: (one,))
+    another = one | {'name': 'another', 'scores': {'mean_iou': 5.0, 'pixel_accuracy': 50.0}}
+    (shown,) = table.rows([another])
+    assert dict(zip(table.COLUMNS, shown, strict=True))['reference mIoU'] == '61.25'
 
 
 def test_a_result_is_named_like_its_file(tmp_path):
@@ -78,16 +112,16 @@ def test_a_result_is_named_like_its_file(tmp_path):
     inside = {'name': 'a', 'recipe': {'name': 'demo'}, 'data': {'split_images': 3}}
     for name in ('a', 'a-2'):
         (tmp_path / f'{name}.json').write_text(json.dumps(inside))
-    assert table.load(tmp_path) == [inside | {'name': 'a-2'}, inside]
+    assert results.load(tmp_path) == [inside | {'name': 'a-2'}, inside]
     with pytest.raises(ValueError, match='has no results'):
-        table.load(tmp_path / 'nothing')
+        results.load(tmp_path / 'nothing')
 
 
 def test_a_result_of_a_row_that_has_another_name_now_is_that_rows(tmp_path, capsys):
     recipes.current_name.cache_clear()
     one = {'recipe': {'name': 'enet_voc_seed' + '001'}, 'data': {'split_images': 3}}
     (tmp_path / 'a.json').write_text(json.dumps(one))
-    result, = table.load(tmp_path)
+    result, = results.load(tmp_path)
     assert result['recipe']['name'] == 'enet_voc_xlmou'
     assert capsys.readouterr().err.endswith('is called enet_voc_xlmou now\n')
 

@@ -15,7 +15,7 @@ from deeplab import metrics
 from deeplab.recipes import epochs
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-from deeplab.reports import cells, measurement
+from deeplab.reports import cells, measurement, status
 from deeplab.reports.scope import Scope
 from tests.paths import ROOT
 
@@ -66,6 +66,7 @@ def test_nothing_wrong_no_warning():
 @pytest.mark.parametrize(('expected', 'passed', 'lines'), [
     ({'mean_iou': 82.1}, True, 1),
     ({'mean_iou': 82.1, 'pixel_accuracy': 90.2}, True, 2),
+    ({'mean_iou': 50.0, 'pixel_accuracy': 50.0}, True, 2),  # better is never outside
     ({'mean_iou': 82.3}, False, 1),
     ({'mean_iou': 82.3, 'tolerance': 0.2}, True, 1),
     ({'mean_iou': 82.1, 'pixel_accuracy': 91.0}, False, 2),
@@ -75,7 +76,8 @@ def test_check_compares_percent_with_the_tolerance(expected, passed, lines):
     found, said = measurement.check(example(**expected))
     assert found is passed
     assert len(said) == lines
-    assert f'measured 82.1429, expected {expected["mean_iou"]}' in said[0]
+    assert f'measured 82.1429, expected {expected["mean_iou"]:g}, at most' in said[0]
+    assert said[0].endswith('LOWER') != said[0].endswith('): ok')
 
 
 @pytest.mark.parametrize(('expected', 'message'), [
@@ -105,13 +107,13 @@ def test_a_figure_is_checked_under_its_own_conditions_only(changes, number, mess
 
 def test_a_dataset_of_ones_own_is_called_by_its_name(tmp_path):
     shutil.copy(rows.ROWS / 'camvid.toml', tmp_path / 'mine.toml')
-    recipe = recipes.override(CAMVID, {'data.dataset': str(tmp_path / 'mine.toml')})
+    recipe = recipes.override(CAMVID, {'data.dataset': str(tmp_path / 'mine.toml'), 'expected.mean_iou': 67.07})
     mine = rows.load(recipe.data.dataset)
     measured = dataclasses.replace(example(np.eye(mine.num_classes, dtype=np.int64)), recipe=recipe, dataset=mine,
                                    split_images=101, num_images=101)
     measurement.require_conditions(measured.scope, recipe)
     record = measurement.to_dict(measured)
-    assert cells.cells(record, {recipe.name: recipe}).expected == '67.07'
+    assert cells.cells(record, {recipe.name: recipe}, []).published == '67.07'
     assert record['recipe']['data']['dataset'] == 'mine.toml'  # without the folders of this machine
     assert measurement.to_dict(example())['recipe']['data']['dataset'] == 'synthetic'
 
@@ -213,3 +215,12 @@ def test_no_result_is_overwritten(tmp_path):
 def test_the_name_tells_recipe_split_and_step_or_weights():
     assert example().name == 'a_row-val-7'
     assert example(step=None).name == 'a_row-val-01234567'
+
+
+def test_check_compares_with_a_reference_run_where_nobody_published_a_figure(monkeypatch):
+    measured = example(tolerance=5.0)
+    run = status.Figure(85.0, None, 5.0, 'a guess', 'one.json', published=False, run='one')
+    monkeypatch.setattr(status, 'figure', lambda recipe, results: run if results else None)
+    monkeypatch.setattr(measurement, 'shipped', lambda: ('a result',))
+    assert measurement.check(measured) == (True, [
+        'check mean_iou: measured 82.1429, run one 85, at most 5.0 less (a guess): ok'])
