@@ -89,6 +89,17 @@ def test_scores_equal_a_loop_over_the_classes(absent):
     assert list(scores.of) == list(metrics.METRICS)
 
 
+@pytest.mark.parametrize(('absent', 'counted'), [('union', 3), ('ground_truth', 2), ('zero', 4)])
+def test_a_single_pixel_makes_a_class_present(absent, counted):
+    """Class 1 is one pixel of the truth, class 2 one pixel of the prediction, class 3 is nowhere."""
+    matrix = np.zeros((4, 4), np.int64)
+    matrix[0, 0], matrix[1, 0], matrix[0, 2] = 8, 1, 1
+    scores = metrics.scores(matrix, absent)
+    assert np.isfinite(scores.per_class_iou).sum() == counted
+    assert scores.of['mean_iou'] == pytest.approx(8 / 10 / counted)
+    assert scores.of['mean_class_accuracy'] == pytest.approx(8 / 9 / 2)
+
+
 @pytest.mark.parametrize('absent', metrics.ABSENT_RULES)
 def test_scalars_in_the_graph_equal_the_scores(absent):
     matrix = counted_matrix(*random_case(), CLASSES)

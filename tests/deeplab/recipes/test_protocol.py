@@ -138,9 +138,19 @@ def test_no_two_protocols_share_a_folder():
 
 
 def test_a_folder_is_named_like_a_file():
-    names = [protocol.name(described(each)) for each in ({}, EVERYTHING, {'absent': 'ground_truth', 'flip': True})]
-    assert [re.sub(r'[\w.]', '', name) for name in names] == ['', '', '']
-    assert names[0] == 'os16' and names[2] == 'os16_flip_ground_truth'
+    """And stays so: curves go on in the folder in which they began."""
+    names = [protocol.name(described(each)) for each in (
+        {}, EVERYTHING, {'absent': 'ground_truth', 'flip': True}, {'min_resize': 513, 'official_compat': True},
+        {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16, 'upsample_logits': False}, {'tile_size': (65, 97)},
+        {'crf': 'deeplabv2_vgg16', 'crf_options': {'iterations': 5, 'bilateral_xy': 50.5}})]
+    assert not re.sub(r'[\w.]', '', ''.join(names))
+    assert names == [
+        'os16',
+        ('os16_0.5_1_flip_max_tiles65x97_0.33_gaussian_above9_padded3x5_resized33_scored_resized_'
+         'crf_deeplabv1_largefov_zero_first30'),
+        'os16_flip_ground_truth', 'os16_resized513_official',
+        'os16_resized33_max65_factor16_nearest', 'os16_tiles65x97_0.33_uniform',
+        'os16_crf_deeplabv2_vgg16_bilateral_xy50.5_iterations5']
 
 
 @pytest.mark.parametrize(('same', 'other'), [
