@@ -19,7 +19,7 @@ from tests import models
 IGNORE, CLASSES = 255, 4
 FIELDS = {field.name: field.default for field in dataclasses.fields(Loss)}
 # A value unlike the default for each field that only some losses have.
-OTHER = {option: FIELDS[option] / 2 or type(FIELDS[option])(1)
+OTHER = {option: FIELDS[option] / 2 or {float: 0.5, int: 1}[type(FIELDS[option])]
          for option in dict.fromkeys(option for name in losses.LOSSES for option in losses.options_of(name))}
 
 
@@ -150,20 +150,46 @@ def test_training_lowers_it(name):
     assert course[-1] < 0.9 * course[0], course
 
 
-def test_auxiliary_heads_have_the_same_loss():
-    chosen = resolve(models.tiny(loss__name='dice', loss__label_weights=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0)))
-    random = np.random.RandomState(0)
-    logits = [random.normal(0, 1, (1, 3, 3, 6)).astype(np.float32) for _ in range(2)]
-    labels = random.randint(0, 6, (1, 3, 3)).astype(np.int32)
-    weights = chosen.recipe.loss.label_weights
+def parts_of_a_training(outputs, labels, **fields):
+    """The losses that training adds up: {part: value}."""
+    chosen = resolve(models.tiny(**fields))
     with tf.Graph().as_default(), tf.Session() as session:
         tf.get_variable('layer/weights', [1])
-        outputs = SimpleNamespace(logits=tf.constant(logits[0]), weight=1.0, aux={'aux': (tf.constant(logits[1]), 0.4)})
-        parts = session.run({k: v for k, v in _losses(chosen, outputs, tf.constant(labels), None).items()
-                             if k != 'weight_decay'})
-        both = session.run([losses.loss(tf.constant(each), tf.constant(labels), IGNORE, 'dice', label_weights=weights)
-                            for each in logits])
-    assert parts == {'dice': both[0], 'aux': np.float32(0.4) * both[1]}
+        return session.run({name: value for name, value in _losses(chosen, outputs, tf.constant(labels), None).items()
+                            if name != 'weight_decay'})
+
+
+def test_heads_have_the_same_loss_and_weights_of_their_own():
+    random = np.random.RandomState(0)
+    main, auxiliary = (random.normal(0, 1, (1, 3, 3, 6)).astype(np.float32) for _ in range(2))
+    labels = random.randint(0, 6, (1, 3, 3)).astype(np.int32)
+    weights = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    outputs = SimpleNamespace(logits=main, weight=0.25, aux={'aux': (auxiliary, 0.4)})
+    parts = parts_of_a_training(outputs, labels, loss__name='dice', loss__label_weights=weights)
+    with tf.Graph().as_default(), tf.Session() as session:
+        alone = session.run([losses.loss(tf.constant(logits), tf.constant(labels), IGNORE, 'dice',
+                                         label_weights=weights) for logits in (main, auxiliary)])
+    assert alone[0] != alone[1]
+    assert parts == {'dice': np.float32(0.25) * alone[0], 'aux': np.float32(0.4) * alone[1]}
+
+
+# Where two fields go together, the other one; the share of a ramp needs a step, which other tests have.
+BESIDE = {'bootstrap_min_kept': {'bootstrap_threshold': 1e-6}}
+
+
+@pytest.mark.parametrize('option', [option for option in OTHER if option != 'top_k_ramp_steps'])
+def test_training_has_the_options_of_its_recipe(option):
+    random = np.random.RandomState(0)
+    logits = random.normal(0, 2, (1, 3, 3, 6)).astype(np.float32)
+    labels = random.randint(0, 6, (1, 3, 3)).astype(np.int32)
+    name = next(name for name in losses.LOSSES if option in losses.options_of(name))
+    options = BESIDE.get(option, {}) | {option: OTHER[option]}
+    outputs = SimpleNamespace(logits=logits, weight=1.0, aux={})
+    found = parts_of_a_training(outputs, labels, loss__name=name, **{f'loss__{o}': v for o, v in options.items()})
+    with tf.Graph().as_default(), tf.Session() as session:
+        plain, expected = session.run([losses.loss(tf.constant(logits), tf.constant(labels), IGNORE, name, **given)
+                                       for given in (BESIDE.get(option, {}), options)])
+    assert found[name] == expected and expected != plain
 
 
 def test_a_run_that_began_before_losses_had_names_goes_on(tmp_path):
