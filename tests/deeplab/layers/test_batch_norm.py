@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from deeplab.compat import estimator, slim, tensorflow, tf
+from deeplab.layers import conv
 from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm, update_over_replicas
 from deeplab.layers.scope import model_scope
 from tests.replicas import in_fresh_process, run_config
@@ -97,6 +98,30 @@ def test_gradients_equal_finite_differences(mode):
 def test_an_unknown_state_names_the_choices():
     with pytest.raises(ValueError, match="'frozen' is unknown; did you mean freeze"):
         model_scope(training=True, batch_norm='frozen')
+
+
+class Strategy:
+    """What `_update_all` asks of two replicas: a sum or a mean of their pairs, and an update in place."""
+
+    extended = property(lambda self: self)
+
+    def batch_reduce_to(self, operation, pairs):
+        total = {tf.distribute.ReduceOp.SUM: 1, tf.distribute.ReduceOp.MEAN: 2}
+        return [sum(values) / total[operation] for values, _ in pairs]
+
+    def update(self, variable, function, args):
+        return function(variable, *args)
+
+
+def test_averages_move_towards_the_mean_over_replicas_and_batches_come_in_turn():
+    with tf.Graph().as_default(), tf.Session() as session:
+        one, other = (tf.get_variable(name, initializer=8.0) for name in ('one', 'other'))
+        batches = [(tf.constant(1.0), tf.constant(3.0)), (tf.constant(4.0), tf.constant(8.0)),
+                   (tf.constant(6.0), tf.constant(6.0))]
+        update = conv._update_all(Strategy(), [one, other, one], batches, momenta=[0.5, 0.25, 0.5])
+        session.run(tf.global_variables_initializer())
+        session.run(update)
+        assert session.run([one, other]) == [((8 + 2) / 2 + 6) / 2, 8 - 0.25 * (8 - 6)]
 
 
 def replica_model(features, labels, mode):
