@@ -113,6 +113,8 @@ def test_a_line_says_the_whole_protocol():
                             'bilateral_rgb': 5, 'spatial_weight': 3, 'spatial_xy': 3, 'iterations': 10}
     assert protocol.text(described({'min_resize': 33, 'max_resize': 65, 'resize_factor': 16})) == (
         'OS 16, resized to 33, at most 65, multiples of 16 plus one')
+    assert protocol.text(described({'min_resize': 33, 'official_compat': True, 'upsample_logits': False})) == (
+        'OS 16, resized to 33, scored there, classes enlarged, as official')
 
 
 def test_every_field_that_decides_a_number_is_changed_here():
