@@ -101,6 +101,18 @@ def test_logits_are_on_the_grid_of_the_largest_scale_and_at_least_1(scales, expe
         assert session.run(tf.shape(logits)).tolist() == [1, *expected, 6]
 
 
+@pytest.mark.parametrize('scales', [(), (0.5,), (0.5, 1.0)])
+def test_merged_logits_and_those_of_each_scale_have_the_loss_weight_of_the_net(scales):
+    def weighted(*arguments, **options):
+        return one_layer(*arguments, **options)._replace(weight=0.25)
+
+    a_run = dataclasses.replace(chosen(), net=Net(weighted))
+    with tf.Graph().as_default(), model_scope(training=False):
+        outputs = forward(a_run, tf.zeros([1, 17, 33, 3]), scales, training=False, output_stride=16)
+    assert outputs.weight == 0.25
+    assert [weight for _, weight in outputs.aux.values()] == [0.25] * (len(scales) if len(scales) > 1 else 0)
+
+
 def test_a_pooling_window_in_pixels_scales_along():
     a_run = chosen()
     a_run = dataclasses.replace(a_run, net_options={'image_pooling_crop_size': [17, 33]})
