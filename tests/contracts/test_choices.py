@@ -31,7 +31,7 @@ TABLES = {
 }
 # Two or three ways that a branch tells apart, and a word for tables.
 WITHOUT_TABLE = {'train.precision', 'train.data_format', 'loss.class_weights', 'schedule.unit',
-                 'evaluation.resolution', 'evaluation.trimap_around'}
+                 'optimizer.multiply', 'evaluation.resolution', 'evaluation.trimap_around'}
 
 
 def test_every_field_with_choices_has_a_table_or_is_known_to_have_none():
