@@ -106,6 +106,23 @@ def test_ids_that_lead_to_every_class_are_the_only_ones():
         labels.to_ids(np.array([[0, 1, 255]], np.uint8), row)
 
 
+def test_colours_and_masks_of_classes_are_not_mapped_once_more(tmp_path):
+    """`ids` are of labels that hold ids."""
+    row = drawn.with_classes(VOC, class_names=('sky', 'road'), palette=((9, 9, 9), (0, 0, 7)), ids={0: 1, 1: 0})
+    Image.fromarray(np.asarray(row.palette, np.uint8)[TWO]).save(tmp_path / 'label.png')
+    for name, mask in (('sky', TWO == 0), ('road', TWO == 1)):
+        Image.fromarray(mask).save(tmp_path / f'{name}.png')
+    for path, kind in (('label.png', 'colors'), ('{class}.png', 'one_hot')):
+        label = labels.load(tmp_path / path, drawn.with_classes(row, labels=kind))
+        np.testing.assert_array_equal(label.ids, TWO)
+        assert label.pixels[:2].tolist() == [2, 4]
+
+
+def test_no_mask_of_any_class(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        labels.read(tmp_path / '{class}.png', drawn.with_classes(VOC, labels='one_hot'))
+
+
 def test_predictions_go_back_to_raw_ids():
     row = drawn.with_classes(VOC, class_names=('sky', 'road'), ids={0: 255, 7: 1, 9: 0, 300: 1})
     raw = labels.to_raw(np.array([[0, 1], [1, 1]], np.int64), row)

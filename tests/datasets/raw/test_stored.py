@@ -12,6 +12,7 @@ from PIL import Image
 from datasets import row as rows
 from datasets.raw import images, labels, png
 from tests.datasets import drawn
+from tests.datasets.test_geotiff import tiled
 
 VOC = rows.load('voc2012')
 TWO = np.array([[0, 1, 1, 0, 1], [1, 0, 1, 1, 1], [0, 0, 0, 1, 0]])
@@ -110,6 +111,20 @@ def test_signed_tiffs(tmp_path, bits, order, deflate):
         labels.read(path, VOC)
     ignored = drawn.with_classes(VOC, ids={-1: 255})
     np.testing.assert_array_equal(labels.read(path, ignored), np.where(FOUR == 3, 255, FOUR))
+
+
+def test_a_tiff_of_several_tiles(tmp_path):
+    ids = np.arange(90_000).reshape(300, 300) // 400 % 200
+    tiled(tmp_path / 'label.tif', ids)
+    with Image.open(tmp_path / 'label.tif') as image:
+        assert len(image.tile) > 1
+    np.testing.assert_array_equal(labels.decode(tmp_path / 'label.tif'), ids)
+
+
+def test_a_file_without_pixels(tmp_path):
+    data = drawn.png(FOUR.astype(np.uint8))
+    with pytest.raises(ValueError, match='the file is truncated or damaged'):
+        stored(tmp_path / 'label.png', data[:data.index(b'IDAT') - 4] + data[data.index(b'IEND') - 4:])
 
 
 @pytest.mark.parametrize('magic', ['P1', 'P4'])
