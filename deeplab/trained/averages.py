@@ -25,11 +25,12 @@ def write(model_dir: Path | None, choice: str) -> str:
         raise ValueError(f'--checkpoint {choice}: give the number of checkpoints to average, at least 2')
     if model_dir is None:
         raise ValueError(f'--checkpoint {choice} averages those of a model_dir: give --model_dir')
-    there = sorted(model_dir.glob('model.ckpt-*.index'), key=lambda path: int(path.stem.rpartition('-')[2]))
+    steps = {int(path.stem.rpartition('-')[2]): path for path in model_dir.glob('model.ckpt-*.index')}
+    there = [steps[step] for step in sorted(steps) if step]  # that of step 0 is what the run began with
     chosen = [str(path.with_suffix('')) for path in there[-int(count):]]
     if len(chosen) < int(count):
-        raise ValueError(f'--checkpoint {choice}: {model_dir} has {len(chosen)} checkpoints; average as many or fewer '
-                         f'(train.keep_checkpoints keeps more)')
+        raise ValueError(f'--checkpoint {choice}: {model_dir} has {len(chosen)} trained checkpoints; average as many '
+                         f'or fewer (train.keep_checkpoints keeps more)')
     prefix = model_dir / 'average' / f'{Path(chosen[-1]).name}-mean-{count}'
     _save(_mean(chosen), prefix)
     names = [Path(path).name for path in chosen]
