@@ -57,7 +57,8 @@ def _parser() -> flags.Parser:
     parser.add_argument('--model_dir', help='checkpoints, events and recipe.json of this run; default runs/RECIPE')
     parser.add_argument('--devices', default='auto',
                         help='auto (all GPUs, else the CPU), one such as gpu:1 or cpu:0, or a list such as gpu:0,gpu:1')
-    parser.add_argument('--allow_recipe_change', action='store_true', help='resume although the recipe differs')
+    parser.add_argument('--allow_recipe_change', action='store_true',
+                        help='resume although the recipe differs, or the training data')
     parser.add_argument('--overfit', type=int, metavar='N',
                         help='train and evaluate on the first N training images, neither scaled nor mirrored: a net '
                              'that learns reaches nearly 100')

@@ -76,6 +76,9 @@ def test_a_run_killed_at_a_random_step_ends_in_the_same_weights(record_dir, unin
     train(record_dir, tmp_path)
     assert_same_weights(expected, tensors(tmp_path))
     assert scores(tmp_path) == scores(uninterrupted)  # whichever evaluation the kill has cut
+    (data,) = json.loads((tmp_path / 'training_data.json').read_text())
+    assert data['list_sha256'] == json.loads((record_dir / 'train.manifest.json').read_text())['list_sha256']
+    assert (data['from_step'], data['replicas'], data['images_per_step']) == (0, 1, 4)
 
 
 @pytest.mark.slow
@@ -203,6 +206,8 @@ def test_two_virtual_devices_train_and_resume_on_the_same_batches(record_dir, tm
         process.kill()
     train(record_dir, tmp_path / 'killed', *devices)
     assert_same_weights(tensors(tmp_path / 'whole'), tensors(tmp_path / 'killed'))
+    alone = train(record_dir, tmp_path / 'killed', *devices[2:], check=False)
+    assert alone.returncode == 2 and 'replicas: 2 -> 1\n  images_per_step: 4 -> 2' in alone.stderr
 
 
 def free_ports(count):

@@ -42,7 +42,8 @@ class Measurement:
     """One evaluation; `confusion_matrix` is int64 [C,C], rows the truth, and `trimap` has one for each width.
 
     `list_sha256` is of the names of the images that were evaluated, `split_images` counts those of the whole split,
-    `averaged` names the checkpoints whose mean was evaluated, if it was one.
+    `averaged` names the checkpoints whose mean was evaluated, if it was one, and `training_data` is what
+    its run was trained on, as it recorded it.
     """
 
     recipe: Recipe
@@ -58,6 +59,7 @@ class Measurement:
     seconds: float
     trimap: Mapping[int, np.ndarray] = field(default_factory=dict)
     averaged: tuple[str, ...] = ()
+    training_data: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
     def scores(self) -> metrics.Scores:
@@ -233,7 +235,9 @@ def _training(measured: Measurement) -> dict[str, Any]:
     if measured.recipe.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
         differences = [line for line in differences if not line.startswith('loss.label_weights')]
     return {'steps': measured.global_step, 'recipe_steps': row.train.max_steps if row else None,
-            'differs_from_recipe': differences}
+            'differs_from_recipe': differences,
+            'data': [{name: value for name, value in data.items() if name != 'shards'}  # which are of the machine
+                     for data in measured.training_data]}
 
 
 def _cpu_model() -> str:

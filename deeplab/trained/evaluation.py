@@ -19,7 +19,7 @@ from deeplab.reports.scope import Scope
 from deeplab.run import Run
 from deeplab.trained import checkpointed
 from deeplab.trained.checkpointed import Trained
-from deeplab.training import corrupt, eval_hooks, inputs
+from deeplab.training import corrupt, eval_hooks, inputs, trained_on
 from pretrained import restore
 
 
@@ -60,6 +60,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
         checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,
         gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),
         seconds=time.monotonic() - start, averaged=model.averaged,
+        training_data=trained_on.of(model.prefix, model.step),
         trimap={width: np.asarray(values[f'{metrics.TRIMAP}/{width}'], np.int64) for width in recipe.evaluation.trimap})
 
 

@@ -15,7 +15,7 @@ from deeplab.recipes import epochs
 from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe, Train
 from deeplab.reports import scope
 from deeplab.run import Run
-from deeplab.training import corrupt, eval_hooks, hooks
+from deeplab.training import corrupt, eval_hooks, hooks, trained_on
 from deeplab.training.devices import in_use, is_chief, worker
 from deeplab.training.estimators import make_estimator, model_variables
 from deeplab.training.inputs import eval_input, index_evaluation, index_split, train_input
@@ -50,7 +50,10 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         variables = model_variables(run, training=True)
         warm_start = _initialise(run, model_dir, variables)
         if is_chief():
+            data = trained_on.describe(run, train_index, replicas)
+            trained_on.refuse_others(model_dir, data, allow_recipe_change)
             keep_recipe(model_dir, recipe, allow_recipe_change)
+            trained_on.keep(model_dir, data)
         _announce(run, model_dir, train_index, eval_index, replicas)
         _warn_of_small_batches(run, variables)
         _warn_of_no_last_layers(run, variables)

@@ -16,6 +16,7 @@ from deeplab import run
 from deeplab.compat import tf
 from deeplab.recipes import recipe as recipes
 from deeplab.trained import checkpointed, evaluation
+from deeplab.training import trained_on
 from tests import models
 from tests.paths import ROOT, shared
 
@@ -24,7 +25,11 @@ VAL = 4  # images
 
 @pytest.fixture(scope='module')
 def model_dir(tmp_path_factory):
-    return models.write_model_dir(models.tiny(train__eval_images=2), tmp_path_factory.mktemp('model'))
+    folder = models.write_model_dir(models.tiny(train__eval_images=2), tmp_path_factory.mktemp('model'))
+    (folder / trained_on.RECORD).write_text(json.dumps([
+        {'from_step': step, 'list_sha256': digest, 'images_per_step': 8, 'shards': [[10, 1]]}
+        for step, digest in ((0, 'aa'), (5, 'bb'), (7, 'cc'))]))
+    return folder
 
 
 @pytest.fixture(scope='module')
@@ -74,6 +79,8 @@ def test_scores_and_pictures_go_to_tensorboard_apart_from_training(record_dir, m
     status, result = evaluated(tmp_path, record_dir, '--model_dir', model_dir, '--evaluation.flip', 'true',
                                '--output_stride', 8, '--check', '--expected.mean_iou', 99)
     assert status == 1
+    assert result['training']['data'] == [{'from_step': step, 'list_sha256': digest, 'images_per_step': 8}
+                                          for step, digest in ((0, 'aa'), (5, 'bb'))]  # the checkpoint is of step 7
     assert f'measured {result["scores"]["mean_iou"]:.4f}, expected 99' in capsys.readouterr().out
     assert result['protocol']['flip'] is True and result['protocol']['output_stride'] == 8
     (events,) = (model_dir / 'eval_val_os8_flip').glob('events*')
