@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -12,9 +13,12 @@ from typing import Any
 
 from console.files import whole, write_whole
 from console.progress import say
+from datasets.input_fn import RecordIndex
 from deeplab.compat import estimator, tf
+from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
+from deeplab.run import Run
 
 
 @contextlib.contextmanager
@@ -101,16 +105,44 @@ def _unreadable(prefix: str) -> str | None:
     return None
 
 
+def _free(path: Path) -> Path:
+    """The path, or where it exists with the first number behind it that is free."""
+    names = itertools.chain([path.name], (f'{path.name}-{number}' for number in itertools.count(2)))
+    return next(free for free in map(path.with_name, names) if not free.exists())
+
+
+def measure(run: Run, index: RecordIndex) -> dict[str, Any]:
+    """What scores have in common that can be compared: who was trained on what, scored on which images, and how."""
+    recipe = run.recipe
+    return {'recipe': recipe.name, 'train_split': recipe.data.train_split, 'dataset': run.dataset.name,
+            'split': recipe.data.eval_split, 'num_images': index.num_examples,
+            'list_sha256': index.manifest['list_sha256'] if index.manifest else None,
+            **{f'protocol.{name}': value for name, value in protocol.describe(recipe).items()}}
+
+
 class BestCheckpoint(estimator.Exporter):
-    """Keeps the checkpoint with the best mean IoU in model_dir/best, outside the rotation of the newest ones."""
+    """Keeps the checkpoint with the best mean IoU in model_dir/best, outside the rotation of the newest ones.
+
+    By another measure than the one that is recorded there it starts anew, and what is there moves aside.
+    """
 
     name = 'best'
 
-    def __init__(self, model_dir: Path):
+    def __init__(self, model_dir: Path, measure: Mapping[str, Any]):
         self._folder = model_dir / 'best'
         self._record = self._folder / 'best.json'  # what a restart has to know as well
         stored = json.loads(self._record.read_text()) if self._record.exists() else {}
-        self._best = {'mean_iou': -1.0, 'global_step': -1, 'worse_steps': []} | stored
+        wanted = json.loads(json.dumps(measure))
+        recorded = stored.get('measure', {})  # what one side lacks is of another version
+        others = [f'{name}: {recorded[name]} -> {wanted[name]}' for name in wanted
+                  if name in recorded and recorded[name] != wanted[name]]
+        self._former: Path | None = None
+        if others:
+            self._former = _free(model_dir / f'best.until-step-{latest_step(model_dir)}')
+            say(f'{self._folder} was chosen by scores that others cannot be compared with:\n  ' + '\n  '.join(others) +
+                f'\nThe best checkpoint is looked for anew; that one goes to {self._former}')
+            stored = {}
+        self._best = {'mean_iou': -1.0, 'global_step': -1, 'worse_steps': []} | stored | {'measure': wanted}
 
     @property
     def evaluations_since(self) -> int:
@@ -127,12 +159,15 @@ class BestCheckpoint(estimator.Exporter):
 
     def export(self, estimator: estimator.Estimator, export_path: str, checkpoint_path: str,
                eval_result: Mapping[str, Any], is_the_final_export: bool) -> str | None:
+        if self._former:
+            self._folder.rename(self._former)
+            self._former = None
         score, step = float(eval_result['mean_iou']), int(eval_result['global_step'])
         before, best_step, worse = (self._best[key] for key in ('mean_iou', 'global_step', 'worse_steps'))
         say(f'step {step}: mean IoU {100 * score:.2f}, pixel accuracy {100 * eval_result["pixel_accuracy"]:.2f}'
             f'{", the best so far" if score > before else f" (best {100 * before:.2f})"}')
         if score > before:
-            self._keep(Path(checkpoint_path), {'mean_iou': score, 'global_step': step, 'worse_steps': []})
+            self._keep(Path(checkpoint_path), self._best | {'mean_iou': score, 'global_step': step, 'worse_steps': []})
             return str(self._folder)
         if step != best_step:  # which a restart may evaluate again
             self._write(self._best | {'worse_steps': sorted({*worse, step})})

@@ -19,7 +19,7 @@ from deeplab.training import corrupt, eval_hooks, hooks, trained_on
 from deeplab.training.devices import in_use, is_chief, worker
 from deeplab.training.estimators import make_estimator, model_variables
 from deeplab.training.inputs import eval_input, index_evaluation, index_split, train_input
-from deeplab.training.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked
+from deeplab.training.model_dir import BestCheckpoint, ensure_usable, keep_recipe, latest_step, locked, measure
 from pretrained import fitting, released, restore
 
 
@@ -61,7 +61,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
             say(note)
         if is_chief():
             corrupt.tell_skipped(train_index, model_dir, latest_step(model_dir))
-        best = BestCheckpoint(model_dir)
+        best = BestCheckpoint(model_dir, measure(run, eval_index))
         stop.install()
         chosen = make_estimator(run, model_dir, strategy, warm_start)
         training = estimator.TrainSpec(train_input(run, model_dir, train_index), recipe.train.max_steps,
