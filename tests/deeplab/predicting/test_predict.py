@@ -141,10 +141,12 @@ def test_without_upsampled_logits_a_single_view_has_its_classes_enlarged(views):
         logits = session.run(coarse(tf.constant(padded), 2, None, training=False, output_stride=16).logits)
         classes = session.run(resize_nearest(tf.constant(logits.argmax(-1)[..., np.newaxis]), (33, 49)))
         shares = session.run(resize_bilinear(tf.constant(softmax(logits)), (33, 49)))
+        enlarged = session.run(resize_bilinear(tf.constant(logits), (33, 49)))
     assert (found[0] != usual[0]).any() == (not views)
     if not views:
         np.testing.assert_array_equal(found[0], classes[:, :30, :41, 0])
         np.testing.assert_allclose(found[1], shares[:, :30, :41], atol=1e-5)
+        np.testing.assert_allclose(usual[1], softmax(enlarged)[:, :30, :41], atol=1e-5)
 
 
 @pytest.mark.parametrize('options', [{}, {'flip': True}, {'min_resize': 33, 'max_resize': 65, 'resize_factor': 16}])
