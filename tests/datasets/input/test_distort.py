@@ -104,6 +104,15 @@ def test_blur_that_is_asked_for_is_done():
     assert max(rough) < 1.001 and max(rough) > 0.8 and min(rough) < 0.2
 
 
+def test_rotation_that_is_asked_for_is_done():
+    chosen = Augmentation(LABEL.shape, flip=False, rotation=60)
+    found = drawn.evaluate(lambda: [augment.augment(tf.constant(IMAGE), tf.constant(LABEL), chosen, 255, 3,
+                                                    tf.constant(number, tf.int64))[1] for number in range(6)])
+    ignored = [np.count_nonzero(ids == 255) for ids in found]
+    # By an angle of its own each, about the centre.
+    assert len(set(ignored)) > 3 and max(ignored) > 20 and all(ids[4, 6] == LABEL[4, 6] for ids in found)
+
+
 @pytest.mark.parametrize('kind', ['brightness', 'contrast', 'saturation'])
 def test_colours_move_as_asked_and_not_otherwise(kind):
     images, picture = distorted(**{kind: 0.2})
