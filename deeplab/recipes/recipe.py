@@ -175,7 +175,8 @@ def difference(old: Recipe, new: Recipe) -> list[str]:
             if not field.metadata['free'] and get(old, path) != get(new, path)]
 
 
-def table(folder: Path = RECIPES) -> dict[str, Recipe]:
+@functools.cache  # reading all rows takes half a second
+def table(folder: Path = RECIPES) -> Mapping[str, Recipe]:
     """All recipes of a folder by name; each file has `[common]` for what its `[rows.NAME]` share."""
     rows: dict[str, Recipe] = {}
     for path in sorted(folder.glob('*.toml')):
@@ -183,7 +184,7 @@ def table(folder: Path = RECIPES) -> dict[str, Recipe]:
             if row.name in rows:
                 raise ValueError(f'{path}: recipe {row.name!r} is also in another file of {folder}')
             rows[row.name] = row
-    return rows
+    return types.MappingProxyType(rows)
 
 
 def _read(path: Path) -> list[Recipe]:

@@ -22,7 +22,7 @@ CAMVID = next(result for result in RESULTS if result['name'] == 'deeplabv3plus_m
 # With a figure, which the row hasn't.
 ROW = recipes.override(recipes.load('deeplabv3plus_mnv2_camvid'), {
     'expected.mean_iou': 60.0, 'expected.source': 'a paper', 'init.checkpoint': ''})
-KNOWN = recipes.table() | {ROW.name: ROW}
+KNOWN = {**recipes.table(), ROW.name: ROW}
 OURS = CAMVID['scores']['mean_iou']
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 # Without a screen, and without a word to the net.
