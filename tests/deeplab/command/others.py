@@ -135,7 +135,7 @@ RISHIZEK_TRAIN = [
     Row('', '--model_dir=there', 'Estimator', Own('model_dir', 'there')),
     Row('', '--clean_model_dir', 'rmtree', Own('clean_model_dir', 'True')),
     Row('', '--train_epochs=4', 'range of the loop', {'train.epochs': 4.0}),
-    Row('', '--epochs_per_eval=2', 'epochs of a train call', 'evaluated at every checkpoint'),
+    Row('', '--epochs_per_eval=2', 'epochs of a train call', 'evaluated every --train.eval_steps'),
     Row('', '--tensorboard_images_max_outputs=2', 'image summaries', {'train.eval_images': 2}),
     Row('', '--batch_size=2', 'batch', {'train.batch_size': 2}),
     Row('', '--learning_rate_policy=piecewise', 'deeplab_model.py: 0.1 * batch / 128, of ImageNet',

@@ -192,7 +192,7 @@ def test_a_result_says_how_many_steps_of_its_row_were_run():
     run = recipes.override(row, {'train.max_steps': 7, 'loss.label_weights': (1.0, 2.0)})
     found = measurement.to_dict(dataclasses.replace(example(), recipe=run))['training']
     assert found == {'steps': 7, 'recipe_steps': row.train.max_steps,
-                     'differs_from_recipe': [f'train.max_steps: {row.train.max_steps} -> 7']}
+                     'differs_from_recipe': [f'train.max_steps: {row.train.max_steps} -> 7'], 'data': []}
     assert measurement.to_dict(example())['training']['recipe_steps'] is None
 
 
@@ -201,7 +201,8 @@ def test_the_steps_of_a_row_in_epochs_are_counted():
     steps = math.ceil(row.train.epochs * 10582 / row.train.batch_size)
     run = dataclasses.replace(example(), recipe=epochs.in_steps(row, 10582, row.train.batch_size))
     assert row.train.max_steps == 0 and steps > 20000
-    assert measurement.to_dict(run)['training'] == {'steps': 7, 'recipe_steps': steps, 'differs_from_recipe': []}
+    assert measurement.to_dict(run)['training'] == {
+        'steps': 7, 'recipe_steps': steps, 'differs_from_recipe': [], 'data': []}
 
 
 def test_no_result_is_overwritten(tmp_path):
