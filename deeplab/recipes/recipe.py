@@ -5,6 +5,7 @@ overridden by its path (`train.max_steps`), every value is checked against the f
 path or choice is answered with the nearest names.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -88,13 +89,13 @@ def _replace(recipe: Recipe, path: str, value: Any) -> Recipe:
 
 
 def _parse(value: Any) -> Any:
-    """A command-line string as the TOML value it reads like, or itself."""
+    """A command-line string as the TOML value it reads like, a list with or without brackets, or itself."""
     if not isinstance(value, str):
         return value
-    try:
-        return tomllib.loads(f'value = {value}')['value']
-    except tomllib.TOMLDecodeError:
-        return value
+    for text in (value, f'[{value}]') if ',' in value else (value,):
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            return tomllib.loads(f'value = {text}')['value']
+    return value
 
 
 def _coerce(kind: Any, value: Any, path: str) -> Any:

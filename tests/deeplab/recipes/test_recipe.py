@@ -33,7 +33,9 @@ def test_override_reads_strings_as_the_type_of_the_field(path, text, value):
 
 def test_override_sets_one_entry_of_a_dictionary_field():
     base = recipe.override(Recipe(), {'model.options': {'a': 1}})
-    assert recipe.override(base, {'model.options.rates': '[6, 12]'}).model.options == {'a': 1, 'rates': [6, 12]}
+    for text in ('[6, 12]', '6,12'):
+        assert recipe.override(base, {'model.options.rates': text}).model.options == {'a': 1, 'rates': [6, 12]}
+    assert recipe.override(base, {'model.options.name': 'a,b'}).model.options['name'] == 'a,b'
     assert base.model.options == {'a': 1}
 
 
