@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from deeplab.compat import tf
+from deeplab.layers.resize import resize_bilinear
 from deeplab.nets import Net
 from deeplab.predicting import tiles
 from tests.deeplab.predicting import test_predict
@@ -89,6 +90,15 @@ def test_tiles_of_several_scales_and_mirrored_ones_are_averaged():
                                atol=1e-5)
     mirrored = probabilities(chosen(**options, flip=True), source)
     assert np.abs(mirrored - separate[1]).max() > 0.1
+
+
+def test_probabilities_of_a_scale_s_tiles_are_brought_back_bilinearly():
+    source = images(1, 33, 65, 3)
+    with tf.Graph().as_default(), tf.Session() as session:
+        half = session.run(resize_bilinear(tf.constant(source), (17, 33)))
+        expected = session.run(resize_bilinear(tf.constant(expected_view(half)), (33, 65)))
+    # A tile as large as the scaled image is that image.
+    np.testing.assert_allclose(probabilities(chosen(scales=(0.5,), tile_size=(17, 33)), source), expected, atol=1e-5)
 
 
 def test_only_images_above_the_limit_are_tiled():
