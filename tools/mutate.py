@@ -179,6 +179,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('tests', nargs='+', help='what pytest is given')
     parser.add_argument('--seconds', type=int, default=120, help='a mutant that takes longer is seen; default 120')
     own = parser.parse_args(argv)
+    if not own.module.is_file():
+        raise ValueError(f'{own.module} is no file: give that of a module, relative to the working folder')
     sys.path.insert(0, os.getcwd())
     importlib.import_module('tensorflow')
     survived = 0

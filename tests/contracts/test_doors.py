@@ -39,6 +39,7 @@ WRONG = {
     'deeplab.reports.curves': [['folder', '--output', 'a.png'], ['nowhere', '--output', 'a.png']],
     'tools.architecture': [],
     'tools.demo': [['--dir', 'a', '--dataset', 'no_such']],
+    'tools.mutate': [['nowhere.py', 'test_nowhere.py'], ['folder', 'test_nowhere.py'], []],
     'benchmarks.convert': [['--dataset', 'no_such', '--raw_dir', 'folder', '--split', 'val', '--output', 'a.json'],
                            ['--dataset', 'voc2012', '--raw_dir', 'folder', '--split', 'no', '--output', 'a.json']],
     'benchmarks.recompute': [['--backbone', 'no_such']],

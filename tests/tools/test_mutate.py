@@ -51,6 +51,7 @@ def test_words_for_the_reader_are_left_alone():
     assert not {'3', '-1', 'int', '2 + 2'} & {was for was, _ in changes()}
 
 
+@pytest.mark.slow
 def test_what_no_test_sees_survives(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
