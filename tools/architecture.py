@@ -42,6 +42,7 @@ ORDER = (
     ('deeplab.backbones',),
     ('deeplab.layers', 'deeplab.losses', 'deeplab.loss_scale', 'deeplab.optimizer', 'deeplab.metrics',
      'deeplab.summaries'),
+    ('deeplab.kernels',),
     ('deeplab.recipes', 'deeplab.strides', 'deeplab.options', 'deeplab.watched'),
     ('pretrained',),
     ('datasets.convert', 'datasets.inspect', 'datasets.new', 'datasets.verify', 'datasets.synthetic', 'datasets.docs',
