@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from deeplab import losses, metrics, optimizer, summaries, watched
 from deeplab.compat import estimator, tf
+from deeplab.kernels import choice
 from deeplab.layers import recompute, resize
 from deeplab.layers.conv import update_over_replicas
 from deeplab.layers.scope import model_scope
@@ -115,7 +116,8 @@ def _gradients(run: Run, chosen: tf.train.Optimizer, images: tf.Tensor, labels: 
 def _outputs(run: Run, images: tf.Tensor, part: tuple[int, int]) -> Outputs:
     recipe = run.recipe
     with model_scope(training=True, batch_norm=recipe.batch_norm.mode, decay=recipe.batch_norm.decay,
-                     recompute=recipe.train.recompute, part=part):
+                     recompute=recipe.train.recompute, part=part,
+                     features=choice.features(recipe.train.kernels, recipe.train.precision)):
         outputs = forward(run, images, recipe.model.image_pyramid, training=True,
                           output_stride=recipe.model.output_stride)
     if recipe.train.recompute and not tf.get_collection(recompute.BLOCKS):

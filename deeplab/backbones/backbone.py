@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 from console.choices import choose
 from deeplab.compat import slim, tf
 from deeplab.layers.conv import batch_norm
+from deeplab.layers.precision import as_features
 
 Rgb: TypeAlias = tuple[float, float, float]
 
@@ -94,7 +95,8 @@ class Backbone:
         def build(images: tf.Tensor, output_stride: int, **options: Any) -> Features:
             choose(f'output stride of {self.name}', output_stride, self.output_strides)
             with slim.arg_scope([batch_norm], decay=self.batch_norm.decay, epsilon=self.batch_norm.epsilon):
-                return self.walk(self.pixels.normalize(images), output_stride, **{**self.options, **options})
+                pixels = as_features(self.pixels.normalize(images))
+                return self.walk(pixels, output_stride, **{**self.options, **options})
 
         build.__name__ = self.name
         return build

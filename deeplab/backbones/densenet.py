@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from console.choices import choose
 from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
 from deeplab.compat import slim, tf
+from deeplab.layers.average import average_pool2d
 from deeplab.layers.conv import batch_norm, conv2d
 from deeplab.layers.recompute import recomputed
 from deeplab.layers.squeeze import squeeze_excite
@@ -98,16 +99,16 @@ def _layer(inputs: tf.Tensor, growth: int, rate: int, squeeze_ratio: int) -> tf.
 
 
 def _activated(inputs: tf.Tensor, scope: str) -> tf.Tensor:
-    return tf.nn.relu(batch_norm(inputs, scope=scope))
+    return batch_norm(inputs, scope=scope, activation=tf.nn.relu)
 
 
 def _pooled_transition(inputs: tf.Tensor, filters: int, stride: int, rate: int, later_pooling: bool,
                        squeeze_ratio: int) -> tf.Tensor:
     net = conv2d(_activated(inputs, 'preact'), filters, 1, scope='conv')
     if stride > 1:
-        net = tf.nn.avg_pool2d(net, 2, stride, 'SAME')
+        net = average_pool2d(net, 2, stride, 'SAME')
     elif later_pooling and rate == 1:
-        net = tf.nn.avg_pool2d(net, 2, 1, 'SAME')
+        net = average_pool2d(net, 2, 1, 'SAME')
     elif later_pooling:
         net = _average_of_pairs(_average_of_pairs(net, rate, 1), rate, 2)
     return squeeze_excite(net, squeeze_ratio, scope='squeeze_excite') if squeeze_ratio else net

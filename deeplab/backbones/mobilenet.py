@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
+from deeplab.layers.average import image_mean
 from deeplab.layers.context import quantized_sigmoid
 from deeplab.layers.conv import Layer, biases, conv2d, depthwise_conv2d
 from deeplab.strides import plan
@@ -84,7 +85,7 @@ def _squeeze_excite(inputs: tf.Tensor) -> tf.Tensor:
     """Gate from the mean over the image, through a quarter of the channels."""
     depth = inputs.shape.as_list()[-1]
     with tf.variable_scope('squeeze_excite'), slim.arg_scope([conv2d], normalizer=biases):
-        gate = tf.reduce_mean(inputs, [1, 2], keepdims=True)
+        gate = image_mean(inputs)
         gate = conv2d(gate, make_divisible(depth / 4, 8, 8), 1, scope='Conv')
         return inputs * conv2d(gate, depth, 1, scope='Conv_1', activation=quantized_sigmoid)
 

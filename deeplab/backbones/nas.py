@@ -110,7 +110,7 @@ def nas(network: Network, images: tf.Tensor, output_stride: int, *, nas_stem_out
 def _stem(images: tf.Tensor) -> list[tf.Tensor]:
     """Outputs at strides 2 and 4."""
     net = conv2d(images, 64, 3, scope='conv0', stride=2)
-    net = tf.nn.relu(batch_norm(net, scope='conv0_bn'))
+    net = batch_norm(net, scope='conv0_bn', activation=tf.nn.relu)
     net = conv2d(net, 64, 3, scope='conv1')
     first = batch_norm(net, scope='conv1_bn')
     net = conv2d(tf.nn.relu(first), 128, 3, scope='conv2', stride=2)
@@ -182,9 +182,9 @@ def _classification_head(net: tf.Tensor, level: int, stride_left: int) -> tf.Ten
         stride_left //= stride
         rate *= 2 // stride
         net = conv2d(net, HEAD_FILTERS[target], 3, scope=f'downsample_os{target}_conv', stride=stride, rate=rate)
-        net = tf.nn.relu(batch_norm(net, scope=f'downsample_os{target}_bn'))
+        net = batch_norm(net, scope=f'downsample_os{target}_bn', activation=tf.nn.relu)
     net = conv2d(net, 2048, 1, scope='classification_head_conv')
-    return tf.nn.relu(batch_norm(net, scope='classification_head_bn'))
+    return batch_norm(net, scope='classification_head_bn', activation=tf.nn.relu)
 
 
 def _backbone(network: Network, **special: Any) -> Backbone:

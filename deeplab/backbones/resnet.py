@@ -60,7 +60,7 @@ def bottleneck_v2(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tupl
     """Batch norm and ReLU before each convolution; returns (output, output of conv1)."""
     with tf.variable_scope('bottleneck_v2'):
         depth = width * BOTTLENECK_EXPANSION
-        preact = tf.nn.relu(batch_norm(inputs, scope='preact'))
+        preact = batch_norm(inputs, scope='preact', activation=tf.nn.relu)
         shortcut = _shortcut(inputs, preact, depth, stride, biases)
         reduced = conv2d(preact, width, 1, scope='conv1')
         net = conv2d(reduced, width, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED')
@@ -110,7 +110,7 @@ def resnet(variant: Variant, images: tf.Tensor, output_stride: int, *, multi_gri
         net = blocks[-1].output
         if variant.preactivated:
             with tf.variable_scope(variant.scope):
-                net = tf.nn.relu(batch_norm(net, scope='postnorm'))
+                net = batch_norm(net, scope='postnorm', activation=tf.nn.relu)
     fork = next((block.fork for block in blocks if block.fork is not None), None)
     return Features(net, {4: block1.tap, 8: block2.tap, 16: block3.tap}, [block.finest for block in blocks], fork)
 

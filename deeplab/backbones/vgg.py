@@ -6,6 +6,7 @@ Nets that go on as the paper does build its fc6 and fc7 as convolutions: nets/fu
 from console.choices import choose
 from deeplab.backbones.backbone import Backbone, BatchNorm, Features, Pixels
 from deeplab.compat import slim, tf
+from deeplab.layers.average import average_pool2d
 from deeplab.layers.context import xavier
 from deeplab.layers.conv import biases, conv2d
 from deeplab.strides import plan
@@ -42,7 +43,7 @@ def vgg_16(images: tf.Tensor, output_stride: int, *, depth_multiplier: float = 1
             if stage in TAPS:
                 taps[TAPS[stage]] = net
         if pool_size == 3:
-            net = tf.nn.avg_pool2d(net, 3, 1, 'SAME')
+            net = average_pool2d(net, 3, 1, 'SAME')
     return Features(net, taps)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from deeplab.compat import tf
-from deeplab.layers.average import average_pool
+from deeplab.layers.average import average_pool, image_mean
 from deeplab.layers.conv import Initializer, Layer, Sides, biases, conv2d, separable_conv2d
 from deeplab.layers.resize import Size, resize_bilinear, spatial_size
 
@@ -41,7 +41,7 @@ def image_pooling(features: tf.Tensor, filters: int, *, window: Size | None, str
     normal branch (plain ReLU, whatever activation the rest of the head has).
     """
     if window is None:
-        pooled = tf.reduce_mean(features, [1, 2], keepdims=True)
+        pooled = image_mean(features)
     else:
         pooled = average_pool(features, window, stride)
     pooled = conv2d(

@@ -4,11 +4,14 @@
 (decay, epsilon) and initialisers with the list form of `slim.arg_scope`.
 """
 
+import functools
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from deeplab.compat import slim, tf
+from deeplab.kernels import batch_norm as kernel
+from deeplab.layers.precision import as_features, in_float32
 from deeplab.layers.resize import Size
 
 Layer: TypeAlias = Callable[[tf.Tensor], tf.Tensor]  # an activation or what normalises
@@ -20,12 +23,21 @@ BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 @slim.add_arg_scope
 def batch_norm(inputs: tf.Tensor, *, mode: str, decay: float, epsilon: float, decay_override: float | None = None,
-               scope: str = 'BatchNorm') -> tf.Tensor:
-    """Batch norm with gamma and beta; see `model_scope` for the modes.
+               activation: Layer | None = None, own: bool = False, scope: str = 'BatchNorm') -> tf.Tensor:
+    """Batch norm with gamma and beta, then `activation` (or None); see `model_scope` for the modes.
 
     In mode 'train' the moving averages' updates go to UPDATE_OPS, the variance with Bessel's correction (as the fused
     kernel returns it). Of several replicas they move towards the mean of the statistics: see `update_over_replicas`.
+    `own` takes our kernel in place of TensorFlow's, with the activation in it where it knows that.
     """
+    inside = kernel.ACTIVATIONS.get(activation) if own else None
+    normalise = functools.partial(_by_our_kernel, inside or 'none') if own else _by_tensorflow
+    outputs = _normalised(inputs, normalise, mode, decay if decay_override is None else decay_override, epsilon, scope)
+    return activation(outputs) if activation and not inside else outputs
+
+
+def _normalised(inputs: tf.Tensor, normalise: Callable[..., Sequence[tf.Tensor]], mode: str, decay: float,
+                epsilon: float, scope: str) -> tf.Tensor:
     channels = [inputs.shape.as_list()[-1]]
     with tf.variable_scope(scope):
         gamma = slim.model_variable('gamma', channels, initializer=tf.ones_initializer(), trainable=mode != 'freeze')
@@ -33,16 +45,25 @@ def batch_norm(inputs: tf.Tensor, *, mode: str, decay: float, epsilon: float, de
         moving_mean = _moving_average('moving_mean', channels, tf.zeros_initializer())
         moving_variance = _moving_average('moving_variance', channels, tf.ones_initializer())
         if mode != 'train':
-            return tf.nn.fused_batch_norm(
-                inputs, gamma, beta, moving_mean, moving_variance, epsilon=epsilon, is_training=False)[0]
-        outputs, mean, variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon, is_training=True)
-        momentum = 1.0 - (decay if decay_override is None else decay_override)
+            return normalise(inputs, gamma, beta, epsilon, (moving_mean, moving_variance))[0]
+        outputs, mean, variance = normalise(inputs, gamma, beta, epsilon, ())
+        momentum = 1.0 - decay
         for moving, batch in ((moving_mean, mean), (moving_variance, variance)):
             if tf.distribute.get_strategy().num_replicas_in_sync > 1:
                 tf.add_to_collection(_pending(), (moving, batch, momentum))
             else:
                 tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(moving, batch, momentum))
         return outputs
+
+
+def _by_tensorflow(inputs: tf.Tensor, gamma: tf.Variable, beta: tf.Variable, epsilon: float,
+                   statistics: Sequence[tf.Variable]) -> Sequence[tf.Tensor]:
+    return tf.nn.fused_batch_norm(inputs, gamma, beta, *statistics, epsilon=epsilon, is_training=not statistics)
+
+
+def _by_our_kernel(activation: str, inputs: tf.Tensor, gamma: tf.Variable, beta: tf.Variable, epsilon: float,
+                   statistics: Sequence[tf.Variable]) -> Sequence[tf.Tensor]:
+    return kernel.batch_norm(inputs, gamma, beta, epsilon=epsilon, activation=activation, statistics=statistics)
 
 
 def _moving_average(name: str, shape: list[int], initializer: Initializer) -> tf.Variable:
@@ -91,7 +112,8 @@ def _update_all(strategy: tf.distribute.Strategy, averages: Sequence[tf.Variable
 def biases(inputs: tf.Tensor) -> tf.Tensor:
     """Adds a bias per channel: what stands in place of batch norm in logits, gates and ResNet v2."""
     channels = [inputs.shape.as_list()[-1]]
-    return tf.nn.bias_add(inputs, slim.model_variable('biases', channels, initializer=tf.zeros_initializer()))
+    added = slim.model_variable('biases', channels, initializer=tf.zeros_initializer())
+    return tf.nn.bias_add(inputs, tf.cast(added, inputs.dtype))
 
 
 @slim.add_arg_scope
@@ -106,6 +128,7 @@ def conv2d(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, scope: str, i
     with tf.variable_scope(scope):
         kernel = _pair(kernel_size)
         weights = slim.model_variable(weights, [*kernel, inputs.shape.as_list()[-1], filters], initializer=initializer)
+        inputs, weights = as_features(inputs), as_features(weights)
         inputs, padding = _pad(inputs, kernel, stride, padding)
         # Native dilation: 2 to 5 times as fast on a CPU as space-to-batch, with the same values and gradients.
         outputs = tf.nn.conv2d(inputs, weights, [1, stride, stride, 1], padding, dilations=[1, *_pair(rate), 1])
@@ -121,6 +144,7 @@ def depthwise_conv2d(inputs: tf.Tensor, kernel_size: Sides, *, scope: str, initi
         kernel = _pair(kernel_size)
         weights = slim.model_variable(
             'depthwise_weights', [*kernel, inputs.shape.as_list()[-1], 1], initializer=initializer)
+        inputs, weights = as_features(inputs), as_features(weights)
         inputs, padding = _pad(inputs, kernel, stride, padding)
         # `rate` goes through space-to-batch. The native kernel with `dilations` has silently wrong gradients on a CPU,
         # and without oneDNN no kernel at all, so an exported model wouldn't be portable.
@@ -136,6 +160,7 @@ def conv2d_transpose(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, sco
         weights = slim.model_variable(
             'weights', [*_pair(kernel_size), filters, inputs.shape.as_list()[-1]], initializer=initializer)
         shape = tf.stack([tf.shape(inputs)[0], *size, filters])
+        inputs, weights = as_features(inputs), as_features(weights)
         outputs = tf.nn.conv2d_transpose(inputs, weights, shape, [1, stride, stride, 1], 'SAME')
         outputs.set_shape([inputs.shape[0], *(side if isinstance(side, int) else None for side in size), filters])
         return _finish(outputs, normalizer, activation)
@@ -145,7 +170,7 @@ def prelu(inputs: tf.Tensor, *, scope: str = 'prelu', initial: float = 0.25) -> 
     """max(x, 0) + a min(x, 0) with a learnt slope per channel (He et al., 2015, arXiv:1502.01852, section 2.1)."""
     with tf.variable_scope(scope):
         slope = slim.model_variable('alpha', [inputs.shape.as_list()[-1]], initializer=tf.constant_initializer(initial))
-        return tf.nn.relu(inputs) - slope * tf.nn.relu(-inputs)
+        return in_float32(lambda each: tf.nn.relu(each) - slope * tf.nn.relu(-each), inputs)
 
 
 def separable_conv2d(inputs: tf.Tensor, filters: int, *, scope: str, depthwise_initializer: Initializer,
@@ -172,9 +197,9 @@ def dropout(inputs: tf.Tensor, rate: float, *, training: bool, scope: str, spati
     if not training or rate == 0:
         return inputs
     with tf.name_scope(scope):
-        return tf.nn.experimental.stateless_dropout(
-            inputs, rate, seed=step_seed(scope, part), rng_alg='philox',
-            noise_shape=[tf.shape(inputs)[0], 1, 1, inputs.shape.as_list()[-1]] if spatial else None)
+        return in_float32(lambda each: tf.nn.experimental.stateless_dropout(
+            each, rate, seed=step_seed(scope, part), rng_alg='philox',
+            noise_shape=[tf.shape(inputs)[0], 1, 1, inputs.shape.as_list()[-1]] if spatial else None), inputs)
 
 
 def step_seed(scope: str, part: tuple[int, int]) -> tf.Tensor:
@@ -200,5 +225,8 @@ def _pad(inputs: tf.Tensor, kernel: Sequence[int], stride: int, padding: str) ->
 
 
 def _finish(outputs: tf.Tensor, normalizer: Layer | None, activation: Layer | None) -> tf.Tensor:
+    takes_activation = normalizer is batch_norm
+    if takes_activation:
+        return batch_norm(outputs, activation=activation)
     outputs = normalizer(outputs) if normalizer else outputs
     return activation(outputs) if activation else outputs

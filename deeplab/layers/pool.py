@@ -5,8 +5,9 @@ from deeplab.compat import tf
 
 def max_pool_with_indices(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """2x2 max pooling of `[N, H, W, C]` with stride 2, and the flat index in the whole batch of each maximum."""
-    return tf.nn.max_pool_with_argmax(inputs, [1, 2, 2, 1], [1, 2, 2, 1], 'SAME',
-                                      include_batch_in_index=True, output_dtype=tf.int64)
+    outputs, indices = tf.nn.max_pool_with_argmax(tf.cast(inputs, tf.float32), [1, 2, 2, 1], [1, 2, 2, 1], 'SAME',
+                                                  include_batch_in_index=True, output_dtype=tf.int64)
+    return tf.cast(outputs, inputs.dtype), indices
 
 
 def unpool(inputs: tf.Tensor, indices: tf.Tensor, like: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from deeplab.compat import tf
+from deeplab.layers.precision import in_float32
 
 Side: TypeAlias = int | tf.Tensor  # where it isn't static, a scalar int32
 Size: TypeAlias = tuple[Side, Side]  # height, width
@@ -32,7 +33,8 @@ def scaled_size(size: Size, scale: float) -> Size:
 
 
 def resize_bilinear(images: tf.Tensor, size: Size) -> tf.Tensor:
-    """`[N, H, W, C]` -> float32 `[N, *size, C]`; nothing happens where the static size is already right."""
+    """`[N, H, W, C]` -> float32 `[N, *size, C]`, bfloat16 where it was; nothing happens where the static size is right.
+    """
     return _resize(tf.raw_ops.ResizeBilinear, images, size)
 
 
@@ -44,4 +46,6 @@ def resize_nearest(images: tf.Tensor, size: Size) -> tf.Tensor:
 def _resize(op: Callable[..., tf.Tensor], images: tf.Tensor, size: Size) -> tf.Tensor:
     if not any(map(tf.is_tensor, size)) and images.shape.as_list()[1:3] == list(size):
         return images
+    if images.dtype == tf.bfloat16:  # features, which stay what they are
+        return in_float32(lambda each: _resize(op, each, size), images)
     return op(images=images, size=tf.stack(size), align_corners=True, half_pixel_centers=False)

@@ -9,6 +9,7 @@ ends: the same for heads that normalise what they concatenate.
 from console.choices import choose
 from deeplab.backbones.backbone import Backbone, Features
 from deeplab.compat import slim, tf
+from deeplab.layers.average import average_pool2d
 from deeplab.layers.classifier import classifier
 from deeplab.layers.conv import batch_norm, biases, conv2d
 from deeplab.layers.resize import resize_bilinear, spatial_size
@@ -74,7 +75,7 @@ def _logits(features: tf.Tensor, num_classes: int, scope: str) -> tf.Tensor:
 
 
 def _activated(inputs: tf.Tensor, scope: str) -> tf.Tensor:
-    return tf.nn.relu(batch_norm(inputs, scope=scope))
+    return batch_norm(inputs, scope=scope, activation=tf.nn.relu)
 
 
 def _reduced(block: tf.Tensor, reduction: int, scope: str) -> tf.Tensor:
@@ -104,12 +105,12 @@ def _bottom_up(features: Features, output_stride: int, reduction: int, preactiva
         if net is None:
             net = reduced
             continue
-        net = tf.concat([tf.nn.avg_pool2d(net, 2, 2, 'SAME') if stride > before else net, reduced], 3)
+        net = tf.concat([average_pool2d(net, 2, 2, 'SAME') if stride > before else net, reduced], 3)
         with tf.variable_scope(f'smooth{i + 1}'):
             net = _activated(net, 'preact') if preactivated else net
             net = conv2d(net, net.shape.as_list()[-1], 1, scope='conv')
     # The last block may be coarser still, at output stride 32.
-    net = tf.nn.avg_pool2d(net, 2, 2, 'SAME') if min(ROOT_STRIDE << len(blocks), output_stride) > stride else net
+    net = average_pool2d(net, 2, 2, 'SAME') if min(ROOT_STRIDE << len(blocks), output_stride) > stride else net
     joined = _joined(features, net)
     return squeeze_excite(joined, SQUEEZE_RATIO, scope='squeeze_excite') if preactivated else joined
 

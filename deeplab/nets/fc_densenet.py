@@ -73,7 +73,7 @@ def _layer(inputs: tf.Tensor, filters: int, kernel_size: int, *, scope: str, tra
     Without the biases that Lasagne adds by default: the batch norm that follows would take them away.
     """
     with tf.variable_scope(scope):
-        net = conv2d(tf.nn.relu(batch_norm(inputs)), filters, kernel_size, scope='conv')
+        net = conv2d(batch_norm(inputs, activation=tf.nn.relu), filters, kernel_size, scope='conv')
         return dropout(net, dropout_rate, training=training, scope='dropout')
 
 

@@ -27,18 +27,25 @@ def forward(run: Run, images: tf.Tensor, scales: Sequence[float] = (), *, traini
     Needs an open `model_scope`; all scales share the variables.
     """
     if tuple(scales) in ((), (1.0,)):
-        return run.net.build(images, run.num_classes, run.backbone, training=training, output_stride=output_stride,
-                             **run.net_options)
+        return _in_float32(run.net.build(images, run.num_classes, run.backbone, training=training,
+                                         output_stride=output_stride, **run.net_options))
     found: dict[float, Outputs] = {}
     updates: list[tf.Operation] = []
     for scale in scales:
         others = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
         # A later scale's moving averages are updated after an earlier one's, always: results stay bit-identical.
         with tf.control_dependencies(updates), tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-            found[scale] = run.net.build(scaled(images, scale), run.num_classes, run.backbone, training=training,
-                                         output_stride=output_stride, **_options_at(run.net_options, scale))
+            found[scale] = _in_float32(run.net.build(
+                scaled(images, scale), run.num_classes, run.backbone, training=training, output_stride=output_stride,
+                **_options_at(run.net_options, scale)))
         updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)[others:]
     return _merged(found, images, MERGES[run.recipe.model.merge_method])
+
+
+def _in_float32(outputs: Outputs) -> Outputs:
+    """Some nets' last layers are those of features, whose type may be another."""
+    aux = {name: (tf.cast(logits, tf.float32), weight) for name, (logits, weight) in outputs.aux.items()}
+    return Outputs(tf.cast(outputs.logits, tf.float32), aux, outputs.weight)
 
 
 def _merged(found: Mapping[float, Outputs], images: tf.Tensor, merge: Callable[..., tf.Tensor]) -> Outputs:

@@ -30,7 +30,7 @@ GONE = {'status': 'is computed from recordings and results now (deeplab.reports.
 # And what their values were called.
 FORMER_VALUES = {'model.net': {'dense': 'dense_in_dense'}}
 # Fields that runs were recorded without, and what those runs did: they go on with it.
-BEFORE = {'data.order': 'index_shuffle'}
+BEFORE = {'data.order': 'index_shuffle', 'train.kernels': 'tensorflow'}
 # Two ways of saying one thing: setting one of them clears the other, so that a flag wins over a row.
 INSTEAD_OF = {'train.max_steps': 'train.epochs', 'train.epochs': 'train.max_steps',
               'train.eval_steps': 'train.eval_secs', 'train.eval_secs': 'train.eval_steps'}
@@ -151,8 +151,8 @@ def continued(recipe: Recipe, run: Recipe, given: Collection[str]) -> Recipe:
     """The recipe with which a run goes on: that of its command, but with what it did before unless that is `given`."""
     kept = {path: value for path, value in BEFORE.items()
             if path not in given and get(run, path) == value != get(recipe, path)}
-    if kept:
-        say('going on as the run began: ' + ', '.join(f'{path} = {value!r}' for path, value in kept.items()))
+    if said := {path: value for path, value in kept.items() if get(recipe, path) != 'auto'}:
+        say('going on as the run began: ' + ', '.join(f'{path} = {value!r}' for path, value in said.items()))
     return override(recipe, kept)
 
 

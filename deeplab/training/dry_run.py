@@ -13,7 +13,7 @@ from deeplab.model_fn import MODES, model_fn
 from deeplab.predicting.forward import forward
 from deeplab.recipes import epochs
 from deeplab.run import Run
-from deeplab.training import inputs
+from deeplab.training import inputs, kernels
 from deeplab.training.devices import session_config
 from pretrained import released
 
@@ -41,6 +41,7 @@ def dry_run(run: Run) -> tuple[list[str], list[str]]:
     """
     missing = list(_missing(run))
     num_images = _train_images(run)
+    run = kernels.decided(run)
     recipe = epochs.in_steps(run.recipe, num_images or 1, run.images_per_step)
     cost = measure(dataclasses.replace(run, recipe=recipe))
     height, width = recipe.data.crop_size

@@ -15,7 +15,7 @@ from deeplab.recipes import epochs
 from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe, Train
 from deeplab.reports import scope
 from deeplab.run import Run
-from deeplab.training import corrupt, eval_hooks, hooks, trained_on
+from deeplab.training import corrupt, eval_hooks, hooks, kernels, trained_on
 from deeplab.training.devices import in_use, is_chief, worker
 from deeplab.training.estimators import make_estimator, model_variables
 from deeplab.training.inputs import eval_input, index_evaluation, index_split, train_input
@@ -38,7 +38,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
     train_index = index_split(run, recipe.data.train_split, recipe.data.on_corrupt)
     eval_index = index_evaluation(run)
     replicas = strategy.num_replicas_in_sync if strategy else 1
-    run = _in_steps(_weighted(run, train_index), train_index, replicas)
+    run = kernels.decided(_in_steps(_weighted(run, train_index), train_index, replicas))
     recipe = run.recipe
     stop = hooks.StopSignal()
     if recipe.train.early_stopping_evals and worker()[1] > 1:

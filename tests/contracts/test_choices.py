@@ -7,6 +7,7 @@ import pytest
 from datasets.input import index, order
 from deeplab import losses, metrics, optimizer
 from deeplab.command import flags
+from deeplab.kernels.choice import CHOICES as KERNELS
 from deeplab.layers import conv
 from deeplab.predicting import forward, predict, tiles
 from deeplab.recipes import protocol
@@ -27,6 +28,7 @@ TABLES = {
     'evaluation.fusion': predict.FUSIONS,
     'evaluation.tile_weighting': tiles.WEIGHTINGS,
     'evaluation.crf': ['', *protocol.CRFS],
+    'train.kernels': KERNELS,
     'evaluation.absent': metrics.ABSENT_RULES,
 }
 # Two or three ways that a branch tells apart, and a word for tables.

@@ -22,7 +22,7 @@ def bilinear_upsampling(net: tf.Tensor, factor: int, size: Size, scope: str | No
     height, width = (side * factor for side in spatial_size(padded))
     net = conv2d_transpose(padded, net.shape.as_list()[-1], 2 * factor, scope=scope, initializer=bilinear_initializer,
                            size=(height, width), stride=factor, normalizer=None, activation=None)
-    return net[:, factor:factor + size[0], factor:factor + size[1]]
+    return tf.cast(net[:, factor:factor + size[0], factor:factor + size[1]], padded.dtype)
 
 
 def _interpolated(net: tf.Tensor, factor: int, axis: int) -> tf.Tensor:

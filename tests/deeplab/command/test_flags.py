@@ -81,6 +81,23 @@ def test_a_run_that_was_recorded_before_there_was_an_order_goes_on_in_its_own(tm
     assert flags.continued(demo, tmp_path, {}) == demo and not capsys.readouterr().err
 
 
+@pytest.mark.parametrize('recorded', [None, 'tensorflow'])
+def test_a_run_by_other_kernels_goes_on_with_them(tmp_path, capsys, recorded):
+    """TensorFlow's, before there were others; what it says at every start tells whose they are."""
+    demo = recipe.load('demo')
+    values = recipe.to_dict(demo)
+    del values['train']['kernels']
+    if recorded:
+        values['train']['kernels'] = recorded
+    (tmp_path / 'recipe.json').write_text(json.dumps(values))
+    assert demo.train.kernels == 'auto'
+    assert flags.continued(demo, tmp_path, {}).train.kernels == 'tensorflow' and not capsys.readouterr().err
+    given = {'train.kernels': 'own'}
+    asked = flags.continued(recipe.override(demo, given), tmp_path, given)
+    assert recipe.difference(recipe.read_json(tmp_path / 'recipe.json'), asked) == [
+        "train.kernels: 'tensorflow' -> 'own'"]
+
+
 def test_the_help_says_how_options_of_nets_are_given_and_seen():
     said = ' '.join(flags.Parser('').format_help().split())
     assert '--model.options.NAME VALUE options of the net: `train.py --list NET` shows them' in said

@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 
 from deeplab.compat import tf
-from deeplab.kernels.batch_norm import ACTIVATIONS, batch_norm, operations
-from deeplab.kernels.build import Unavailable
+from deeplab.kernels.batch_norm import ACTIVATIONS, batch_norm
+from tests import kernels
 
+pytestmark = kernels.needed
 EPSILON = 1e-3
-try:
-    operations()
-except Unavailable as reason:
-    pytest.skip(f'no kernels of our own here: {reason}', allow_module_level=True)
-
 # Channels that fill vectors, don't, or are fewer than one; several chunks; rows left over; one pixel.
 SHAPES = [(2, 5, 7, 16), (1, 3, 3, 21), (3, 1, 1, 4), (1, 1, 1, 256), (2, 2, 2, 3), (2, 33, 33, 72), (1, 17, 19, 728),
           (40, 1)]

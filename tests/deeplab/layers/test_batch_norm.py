@@ -6,11 +6,14 @@ import pytest
 from deeplab.compat import estimator, slim, tensorflow, tf
 from deeplab.layers import conv
 from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm, update_over_replicas
+from deeplab.layers.precision import as_features
 from deeplab.layers.scope import model_scope
+from tests.kernels import FEATURES
 from tests.replicas import in_fresh_process, run_config
 
 EPSILON, DECAY = 1e-2, 0.9
 CHANNELS = 3
+KERNELS = FEATURES[:2]  # TensorFlow's and ours, in float32
 START = {'gamma': np.array([0.5, 1.0, 2.0]), 'beta': np.array([0.0, 0.5, -0.5]),
          'moving_mean': np.array([0.1, 0.2, 0.3]), 'moving_variance': np.array([0.5, 1.0, 1.5])}
 X = np.random.RandomState(0).normal(1.0, 2.0, (2, 3, 4, CHANNELS))
@@ -35,9 +38,10 @@ def normalise(x, mean, variance):
 
 @pytest.mark.parametrize('mode', BATCH_NORM_MODES)
 @pytest.mark.parametrize('training', [True, False])
-def test_statistics_updates_and_trainables_of_each_state(mode, training):
+@pytest.mark.parametrize('features', KERNELS)
+def test_statistics_updates_and_trainables_of_each_state(mode, training, features):
     with tf.Graph().as_default(), tf.Session() as session:
-        y = build(tf.constant(X, tf.float32), training=training, batch_norm=mode)
+        y = build(tf.constant(X, tf.float32), training=training, batch_norm=mode, features=features)
         updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         trainable = [v.op.name for v in tf.trainable_variables()]
         session.run(tf.global_variables_initializer())
@@ -71,7 +75,8 @@ def test_decay_of_the_scope_replaces_the_layers_own():
 
 
 @pytest.mark.parametrize('mode', BATCH_NORM_MODES)
-def test_gradients_equal_finite_differences(mode):
+@pytest.mark.parametrize('features', KERNELS)
+def test_gradients_equal_finite_differences(mode, features):
     upstream = np.random.RandomState(1).normal(size=X.shape)
 
     def objective(x, gamma, beta):
@@ -81,7 +86,7 @@ def test_gradients_equal_finite_differences(mode):
 
     with tf.Graph().as_default(), tf.Session() as session:
         x = tf.constant(X, tf.float32)
-        y = build(x, training=True, batch_norm=mode)
+        y = build(x, training=True, batch_norm=mode, features=features)
         session.run(tf.global_variables_initializer())
         variables = load(session)
         sources = [x, variables['gamma'], variables['beta']]
@@ -93,6 +98,34 @@ def test_gradients_equal_finite_differences(mode):
             step[position] = 1e-5
             ends = [objective(*values[:i], value + sign * step, *values[i + 1:]) for sign in (1, -1)]
             assert gradient[position] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-4), (i, position)
+
+
+@pytest.mark.parametrize('features', FEATURES)
+@pytest.mark.parametrize('activation', [None, tf.nn.relu, tf.nn.relu6, tf.nn.elu])
+def test_an_activation_follows(features, activation):
+    """One that our kernel has and one that it hasn't; features keep their type."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        with model_scope(training=True, features=features), \
+                slim.arg_scope([batch_norm], decay=DECAY, epsilon=EPSILON):
+            inputs = as_features(tf.constant(X, tf.float32))
+            plain, found = batch_norm(inputs), batch_norm(inputs, activation=activation, scope='another')
+        assert found.dtype == inputs.dtype
+        session.run(tf.global_variables_initializer())
+        plain, found = session.run([tf.cast(each, tf.float32) for each in (plain, found)])
+        wanted = session.run(activation(plain)) if activation else plain
+        kinds = {op.type for op in session.graph.get_operations()}
+    # In bfloat16 our kernel rounds once, behind the activation, and TensorFlow's activations once more.
+    np.testing.assert_allclose(found, wanted, rtol=2.0 ** -7 if features == tf.bfloat16 else 1e-6,
+                               atol=2.0 ** -8 if features == tf.bfloat16 else 1e-6)
+    assert ('DeeplabBatchNorm' in kinds) != ('FusedBatchNormV3' in kinds) == (features is None)
+
+
+def test_without_training_there_are_no_kernels_of_our_own():
+    """What predicts and what is exported runs wherever TensorFlow does."""
+    with tf.Graph().as_default() as graph:
+        outputs = build(tf.constant(X, tf.float32), training=False, features=tf.bfloat16)
+        assert outputs.dtype == tf.float32
+        assert not [op.type for op in graph.get_operations() if op.type.startswith('Deeplab')]
 
 
 def test_an_unknown_state_names_the_choices():
@@ -124,9 +157,9 @@ def test_averages_move_towards_the_mean_over_replicas_and_batches_come_in_turn()
         assert session.run([one, other]) == [((8 + 2) / 2 + 6) / 2, 8 - 0.25 * (8 - 6)]
 
 
-def replica_model(features, labels, mode):
+def replica_model(features, labels, mode, params):
     """One batch norm whose statistics are all that training changes."""
-    y = build(features, training=mode == estimator.ModeKeys.TRAIN)
+    y = build(features, training=mode == estimator.ModeKeys.TRAIN, features=params['features'])
     loss = 0.0 * tf.reduce_sum(y)
     train_op = tf.train.GradientDescentOptimizer(0.0).minimize(loss, tf.train.get_or_create_global_step())
     return estimator.EstimatorSpec(mode, loss=loss, train_op=tf.group(train_op, *update_over_replicas()))
@@ -138,16 +171,18 @@ def replica_input():
     return examples.map(lambda x: (x, 0))
 
 
-def moving_means_after_two_steps(replicas, model_dir):
-    run = estimator.Estimator(replica_model, model_dir, run_config(replicas))
+def moving_means_after_two_steps(replicas, model_dir, dtype):
+    options = {'features': dtype and tf.as_dtype(dtype)}
+    run = estimator.Estimator(replica_model, model_dir, run_config(replicas), options)
     run.train(replica_input, max_steps=1)
     run.train(replica_input, max_steps=2)  # a second session, so that the copies go through a checkpoint
     return [run.get_variable_value(f'BatchNorm/{name}') for name in ('moving_mean', 'moving_variance')]
 
 
 @pytest.mark.slow
-def test_replicas_average_their_statistics(tmp_path):
-    mean, variance = in_fresh_process(moving_means_after_two_steps, 2, str(tmp_path))
+@pytest.mark.parametrize('features', KERNELS)
+def test_replicas_average_their_statistics(tmp_path, features):
+    mean, variance = in_fresh_process(moving_means_after_two_steps, 2, str(tmp_path), features and features.name)
     count = X[0, ..., 0].size
     start_mean, start_variance = np.zeros(CHANNELS), np.ones(CHANNELS)
     for _ in range(2):
