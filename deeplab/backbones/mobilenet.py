@@ -74,11 +74,9 @@ def _inverted_residual(inputs: tf.Tensor, block: Block, filters: int, stride: in
     depthwise = net
     if block.squeeze:
         net = _squeeze_excite(net)
-    net = conv2d(net, filters, 1, scope='project', activation=None)
     # The effective stride counts: a block whose stride went into dilation may be residual.
-    if block.residual and stride == 1 and depth == filters:
-        net += inputs
-    return net, depthwise
+    residual = block.residual and stride == 1 and depth == filters
+    return conv2d(net, filters, 1, scope='project', activation=None, added=inputs if residual else None), depthwise
 
 
 def _squeeze_excite(inputs: tf.Tensor) -> tf.Tensor:

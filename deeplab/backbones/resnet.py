@@ -6,7 +6,7 @@ As in slim, the *last* unit of a block carries its stride. Beta variants have th
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from deeplab.backbones.backbone import MEAN_RGB, MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features, Pixels, Rgb
 from deeplab.compat import slim, tf
@@ -15,7 +15,8 @@ from deeplab.layers.recompute import recomputed
 from deeplab.layers.resize import resize_bilinear, scaled_size, spatial_size
 from deeplab.strides import plan
 
-Unit: TypeAlias = Callable[..., tuple[tf.Tensor, tf.Tensor]]  # inputs, width, stride, rate -> output, what a tap sees
+# inputs, width, stride, rate, whether it is tapped -> output, and what a tap sees
+Unit: TypeAlias = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 Units: TypeAlias = tuple[int, int, int, int]
 
 
@@ -36,27 +37,37 @@ ROOT_STRIDE = 4
 BOTTLENECK_EXPANSION = 4
 
 
-def lite_bottleneck_v1(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Two 3x3 convolutions, both dilated; returns (output, residual)."""
+def lite_bottleneck_v1(inputs: tf.Tensor, width: int, stride: int, rate: int, tapped: bool
+                       ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Two 3x3 convolutions, both dilated; returns (output, residual or, where that isn't tapped, the output)."""
     with tf.variable_scope('lite_bottleneck_v1'):
         shortcut = _shortcut(inputs, inputs, width, stride, batch_norm)
         net = conv2d(inputs, width, 3, scope='conv1', rate=rate)
-        residual = conv2d(net, width, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED', activation=None)
-        return tf.nn.relu(shortcut + residual), residual
+        return _added(shortcut, tapped, net, width, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED')
 
 
-def bottleneck_v1(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """1x1, 3x3, 1x1 convolutions; returns (output, residual)."""
+def bottleneck_v1(inputs: tf.Tensor, width: int, stride: int, rate: int, tapped: bool
+                  ) -> tuple[tf.Tensor, tf.Tensor]:
+    """1x1, 3x3, 1x1 convolutions; returns (output, residual or, where that isn't tapped, the output)."""
     with tf.variable_scope('bottleneck_v1'):
         depth = width * BOTTLENECK_EXPANSION
         shortcut = _shortcut(inputs, inputs, depth, stride, batch_norm)
         net = conv2d(inputs, width, 1, scope='conv1')
         net = conv2d(net, width, 3, scope='conv2', stride=stride, rate=rate, padding='FIXED')
-        residual = conv2d(net, depth, 1, scope='conv3', activation=None)
+        return _added(shortcut, tapped, net, depth, 1, scope='conv3')
+
+
+def _added(shortcut: tf.Tensor, tapped: bool, *args: Any, **options: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """ReLU of shortcut + convolution; only a tap wants that by itself, otherwise our kernel does both in one."""
+    if tapped:
+        residual = conv2d(*args, activation=None, **options)
         return tf.nn.relu(shortcut + residual), residual
+    net = conv2d(*args, activation=tf.nn.relu, added=shortcut, **options)
+    return net, net
 
 
-def bottleneck_v2(inputs: tf.Tensor, width: int, stride: int, rate: int) -> tuple[tf.Tensor, tf.Tensor]:
+def bottleneck_v2(inputs: tf.Tensor, width: int, stride: int, rate: int, tapped: bool
+                  ) -> tuple[tf.Tensor, tf.Tensor]:
     """Batch norm and ReLU before each convolution; returns (output, output of conv1)."""
     with tf.variable_scope('bottleneck_v2'):
         depth = width * BOTTLENECK_EXPANSION
@@ -165,7 +176,7 @@ def _block(scope: str, net: tf.Tensor, variant: Variant, width: int, places: Seq
 
 def _unit(inputs: tf.Tensor, unit: Unit, tapped: bool, *arguments: int) -> tuple[tf.Tensor, ...]:
     """The outputs of a unit that somebody uses."""
-    net, end = unit(inputs, *arguments)
+    net, end = unit(inputs, *arguments, tapped)
     return (net, end) if tapped else (net,)
 
 

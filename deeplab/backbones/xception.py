@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from deeplab.backbones.backbone import MID_GREY, UNIT_RANGE, Backbone, BatchNorm, Features
 from deeplab.compat import slim, tf
-from deeplab.layers.conv import Layer, conv2d, depthwise_conv2d, separable_conv2d
+from deeplab.layers.conv import Layer, conv2d, depthwise_conv2d, relu_of_identity, separable_conv2d
 from deeplab.strides import plan
 
 
@@ -69,23 +69,29 @@ def xception(scope: str, blocks: Sequence[Block], tap_blocks: Mapping[str, int],
             rates = grid if block is blocks[-1] else (1, 1, 1)
             for i, (stride, rate) in enumerate(itertools.islice(layers, block.units), 1):
                 with tf.variable_scope(f'{block.scope}/unit_{i}/xception_module'):
-                    net, seconds[block.scope] = _unit(net, block, stride, rate, rates, relu, use_bounded_activation)
+                    net, seconds[block.scope] = _unit(net, block, stride, rate, rates, relu, use_bounded_activation,
+                                                      block.scope in tap_blocks)
     return Features(net, {nominal: seconds[block] for block, nominal in tap_blocks.items()})
 
 
 def _unit(inputs: tf.Tensor, block: Block, stride: int, rate: int, grid: Sequence[int], relu: Layer, bounded: bool,
-          ) -> tuple[tf.Tensor, tf.Tensor]:
-    """(output, second separable convolution)."""
+          tapped: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    """(output, second separable convolution); where that isn't `tapped`, with the ReLU that is before the third."""
     limit = _clip if bounded else tf.identity
     inside = relu if block.relu_inside else limit
     initializer = tf.truncated_normal_initializer(stddev=0.09)
-    net, convolutions = inputs, []
+    # A ReLU before a convolution goes to the batch norm of the one before, which our kernel does in one.
+    onward = inside if block.relu_inside else _clipped_relu6 if bounded else relu_of_identity
+    net, convolutions = inputs if block.relu_inside else relu(inputs), []
     for i, depth in enumerate(block.depths):
+        bare = i == 2 or (tapped and i == 1)
         net = separable_conv2d(
-            net if block.relu_inside else relu(net), depth, scope=f'separable_conv{i + 1}',
-            depthwise_initializer=initializer, pointwise_initializer=initializer, stride=stride if i == 2 else 1,
-            rate=rate * grid[i], padding='SAME' if bounded else 'FIXED', depthwise_activation=inside, activation=inside)
+            net, depth, scope=f'separable_conv{i + 1}', depthwise_initializer=initializer,
+            pointwise_initializer=initializer, stride=stride if i == 2 else 1, rate=rate * grid[i],
+            padding='SAME' if bounded else 'FIXED', depthwise_activation=inside, activation=inside if bare else onward)
         convolutions.append(net)
+        if tapped and i == 1 and not block.relu_inside:
+            net = relu(net)
     if block.shortcut == 'conv':
         inputs = conv2d(inputs, block.depths[-1], 1, scope='shortcut', stride=stride, activation=None)
     if block.shortcut:
@@ -96,6 +102,10 @@ def _unit(inputs: tf.Tensor, block: Block, stride: int, rate: int, grid: Sequenc
 
 def _clip(inputs: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(inputs, -6.0, 6.0)
+
+
+def _clipped_relu6(inputs: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu6(_clip(inputs))
 
 
 def _grid(scope: str, multi_grid: Sequence[int] | None) -> Sequence[int]:

@@ -23,17 +23,28 @@ BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 @slim.add_arg_scope
 def batch_norm(inputs: tf.Tensor, *, mode: str, decay: float, epsilon: float, decay_override: float | None = None,
-               activation: Layer | None = None, own: bool = False, scope: str = 'BatchNorm') -> tf.Tensor:
-    """Batch norm with gamma and beta, then `activation` (or None); see `model_scope` for the modes.
+               activation: Layer | None = None, added: tf.Tensor | None = None, own: bool = False,
+               scope: str = 'BatchNorm') -> tf.Tensor:
+    """activation(batch norm with gamma and beta + `added`), each of the two or None; see `model_scope` for the modes.
 
     In mode 'train' the moving averages' updates go to UPDATE_OPS, the variance with Bessel's correction (as the fused
     kernel returns it). Of several replicas they move towards the mean of the statistics: see `update_over_replicas`.
     `own` takes our kernel in place of TensorFlow's, with the activation in it where it knows that.
     """
-    inside = kernel.ACTIVATIONS.get(activation) if own else None
-    normalise = functools.partial(_by_our_kernel, inside or 'none') if own else _by_tensorflow
+    inside = INSIDE.get(activation) if own else None
+    normalise = functools.partial(_by_our_kernel, inside or 'none', added) if own else _by_tensorflow
     outputs = _normalised(inputs, normalise, mode, decay if decay_override is None else decay_override, epsilon, scope)
+    if added is not None and not own:
+        outputs = added + outputs
     return activation(outputs) if activation and not inside else outputs
+
+
+def relu_of_identity(inputs: tf.Tensor) -> tf.Tensor:
+    """ReLU, behind an identity where a bounded net clips: initial values go by the number of operations."""
+    return tf.nn.relu(tf.identity(inputs))
+
+
+INSIDE = {**kernel.ACTIVATIONS, relu_of_identity: 'relu'}  # what our kernel does by itself
 
 
 def _normalised(inputs: tf.Tensor, normalise: Callable[..., Sequence[tf.Tensor]], mode: str, decay: float,
@@ -61,9 +72,10 @@ def _by_tensorflow(inputs: tf.Tensor, gamma: tf.Variable, beta: tf.Variable, eps
     return tf.nn.fused_batch_norm(inputs, gamma, beta, *statistics, epsilon=epsilon, is_training=not statistics)
 
 
-def _by_our_kernel(activation: str, inputs: tf.Tensor, gamma: tf.Variable, beta: tf.Variable, epsilon: float,
-                   statistics: Sequence[tf.Variable]) -> Sequence[tf.Tensor]:
-    return kernel.batch_norm(inputs, gamma, beta, epsilon=epsilon, activation=activation, statistics=statistics)
+def _by_our_kernel(activation: str, added: tf.Tensor | None, inputs: tf.Tensor, gamma: tf.Variable, beta: tf.Variable,
+                   epsilon: float, statistics: Sequence[tf.Variable]) -> Sequence[tf.Tensor]:
+    return kernel.batch_norm(inputs, gamma, beta, epsilon=epsilon, activation=activation, statistics=statistics,
+                             added=added)
 
 
 def _moving_average(name: str, shape: list[int], initializer: Initializer) -> tf.Variable:
@@ -119,8 +131,11 @@ def biases(inputs: tf.Tensor) -> tf.Tensor:
 @slim.add_arg_scope
 def conv2d(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, scope: str, initializer: Initializer,
            stride: int = 1, rate: Sides = 1, padding: str = 'SAME', normalizer: Layer | None = batch_norm,
-           activation: Layer | None = tf.nn.relu, weights: str = 'weights') -> tf.Tensor:
+           activation: Layer | None = tf.nn.relu, added: tf.Tensor | None = None, weights: str = 'weights'
+           ) -> tf.Tensor:
     """Dense convolution, then `normalizer` (batch_norm, biases or None), then `activation` (or None).
+
+    Between these two a tensor may be `added`, of the same shape.
 
     `kernel_size` and `rate` are one number or (height, width). Padding 'FIXED' pads a strided convolution symmetrically
     by the kernel alone, where SAME pads one less on even sizes; with stride 1 they agree. `weights` names the kernel.
@@ -132,7 +147,7 @@ def conv2d(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, scope: str, i
         inputs, padding = _pad(inputs, kernel, stride, padding)
         # Native dilation: 2 to 5 times as fast on a CPU as space-to-batch, with the same values and gradients.
         outputs = tf.nn.conv2d(inputs, weights, [1, stride, stride, 1], padding, dilations=[1, *_pair(rate), 1])
-        return _finish(outputs, normalizer, activation)
+        return _finish(outputs, normalizer, activation, added)
 
 
 @slim.add_arg_scope
@@ -224,9 +239,11 @@ def _pad(inputs: tf.Tensor, kernel: Sequence[int], stride: int, padding: str) ->
     return tf.pad(inputs, [(0, 0), height, width, (0, 0)]), 'VALID'
 
 
-def _finish(outputs: tf.Tensor, normalizer: Layer | None, activation: Layer | None) -> tf.Tensor:
-    takes_activation = normalizer is batch_norm
-    if takes_activation:
-        return batch_norm(outputs, activation=activation)
+def _finish(outputs: tf.Tensor, normalizer: Layer | None, activation: Layer | None, added: tf.Tensor | None = None
+            ) -> tf.Tensor:
+    does_all = normalizer is batch_norm
+    if does_all:
+        return batch_norm(outputs, activation=activation, added=added)
     outputs = normalizer(outputs) if normalizer else outputs
+    outputs = outputs if added is None else added + outputs
     return activation(outputs) if activation else outputs

@@ -5,7 +5,7 @@ import pytest
 
 from deeplab.compat import estimator, slim, tensorflow, tf
 from deeplab.layers import conv
-from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm, update_over_replicas
+from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm, relu_of_identity, update_over_replicas
 from deeplab.layers.precision import as_features
 from deeplab.layers.scope import model_scope
 from tests.kernels import FEATURES
@@ -101,22 +101,25 @@ def test_gradients_equal_finite_differences(mode, features):
 
 
 @pytest.mark.parametrize('features', FEATURES)
-@pytest.mark.parametrize('activation', [None, tf.nn.relu, tf.nn.relu6, tf.nn.elu])
-def test_an_activation_follows(features, activation):
-    """One that our kernel has and one that it hasn't; features keep their type."""
+@pytest.mark.parametrize('summand', [False, True])
+@pytest.mark.parametrize('activation', [None, tf.nn.relu, tf.nn.relu6, relu_of_identity, tf.nn.elu])
+def test_what_is_added_and_an_activation_follow(features, activation, summand):
+    """Those that our kernel has, and one that it hasn't; features keep their type."""
     with tf.Graph().as_default(), tf.Session() as session:
         with model_scope(training=True, features=features), \
                 slim.arg_scope([batch_norm], decay=DECAY, epsilon=EPSILON):
             inputs = as_features(tf.constant(X, tf.float32))
-            plain, found = batch_norm(inputs), batch_norm(inputs, activation=activation, scope='another')
+            added = as_features(tf.constant(X[::-1], tf.float32)) if summand else None
+            plain = batch_norm(inputs) + (added if summand else 0)
+            found = batch_norm(inputs, activation=activation, added=added, scope='another')
         assert found.dtype == inputs.dtype
         session.run(tf.global_variables_initializer())
         plain, found = session.run([tf.cast(each, tf.float32) for each in (plain, found)])
         wanted = session.run(activation(plain)) if activation else plain
         kinds = {op.type for op in session.graph.get_operations()}
-    # In bfloat16 our kernel rounds once, behind the activation, and TensorFlow's activations once more.
+    # In bfloat16 our kernel rounds once, behind the activation, and TensorFlow's operations one after the other.
     np.testing.assert_allclose(found, wanted, rtol=2.0 ** -7 if features == tf.bfloat16 else 1e-6,
-                               atol=2.0 ** -8 if features == tf.bfloat16 else 1e-6)
+                               atol=2.0 ** -6 if features == tf.bfloat16 else 1e-6)
     assert ('DeeplabBatchNorm' in kinds) != ('FusedBatchNormV3' in kinds) == (features is None)
 
 
