@@ -174,7 +174,8 @@ def test_smoothed_targets_share_a_tenth_among_all_classes():
 
 
 @pytest.mark.parametrize('threshold, min_kept, smoothing', [
-    (0.3, 0, 0.0), (0.7, 0, 0.1), (0.01, 20, 0.0), (0.01, 900, 0.0), (0.3, 5, 0.0), (1.0, 0, 0.0), (0.01, 10 ** 6, 0.0)])
+    (0.3, 0, 0.0), (0.7, 0, 0.1), (0.01, 20, 0.0), (0.01, 900, 0.0), (0.3, 5, 0.0), (1.0, 0, 0.0),
+    (0.01, 10 ** 6, 0.0)])
 def test_bootstrapping_keeps_improbable_pixels_and_at_least_so_many(threshold, min_kept, smoothing):
     logits, labels = random_case((51, 53))  # enough pixels for the order of the kept ones to matter
     weights = (0.5, 1.0, 2.0, 3.0, 0.25)
