@@ -9,17 +9,21 @@ from deeplab.nets.pspnet import pyramid_pooling
 from tests.deeplab.thin import build
 
 
+END = 'resnet_v1_18/block{}/unit_2/lite_bottleneck_v1/conv2/Relu'  # of the last convolution and the shortcut
+
+
 def source(graph, name):
-    """Name of the operation that a convolution reads."""
-    return graph.get_operation_by_name(f'{name}/Conv2D').inputs[0].op.name
+    """Name of the operation that a convolution reads; it has to be behind a sum."""
+    operation = graph.get_operation_by_name(f'{name}/Conv2D').inputs[0].op
+    assert operation.inputs[0].op.type == 'AddV2'
+    return operation.name
 
 
 def test_the_heads_read_the_ends_of_blocks_3_and_4():
     with tf.Graph().as_default() as graph:
         build('pspnet', tf.zeros([1, 65, 65, 3]), training=True)
-        end = 'resnet_v1_18/block{}/unit_2/lite_bottleneck_v1/Relu'
-        assert source(graph, 'auxiliary/conv') == end.format(3)
-        assert graph.get_operation_by_name('pyramid_pooling/concat').inputs[0].op.name == end.format(4)
+        assert source(graph, 'auxiliary/conv') == END.format(3)
+        assert graph.get_operation_by_name('pyramid_pooling/concat').inputs[0].op.name == END.format(4)
 
 
 def test_each_level_has_its_share_of_the_channels():
@@ -42,5 +46,5 @@ def test_the_auxiliary_weight_is_an_option(weight):
 def test_without_bins_it_is_the_papers_baseline():
     with tf.Graph().as_default() as graph:
         build('pspnet', tf.zeros([1, 33, 33, 3]), bins=())
-        assert source(graph, 'decoder/conv') == 'resnet_v1_18/block4/unit_2/lite_bottleneck_v1/Relu'
+        assert source(graph, 'decoder/conv') == END.format(4)
         assert not [v for v in tf.trainable_variables() if 'pyramid' in v.op.name]
