@@ -8,7 +8,6 @@ from deeplab.layers.scope import model_scope
 from deeplab.nets.pspnet import pyramid_pooling
 from tests.deeplab.thin import build
 
-
 END = 'resnet_v1_18/block{}/unit_2/lite_bottleneck_v1/conv2/Relu'  # of the last convolution and the shortcut
 
 
