@@ -19,7 +19,7 @@ from tests.conftest import TINY
 from tests.paths import ROOT
 
 CODE = ('console/', 'datasets/', 'deeplab/', 'pretrained/')
-DATA = ('.toml', '.json', '.css', '.js')
+DATA = ('.toml', '.json', '.css', '.js', '.cc', '.h')
 SCRIPTS = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf8'))['project']['scripts']
 
 
