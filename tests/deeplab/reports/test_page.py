@@ -1,6 +1,5 @@
 """The HTML page of results, opened in a real browser, and why a number is below its paper's."""
 
-import copy
 import html
 import math
 import re
@@ -15,6 +14,7 @@ from deeplab.recipes import epochs, protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import cells, differences, results, table
 from deeplab.reports.page import COLUMNS, page
+from tests.deeplab.reports.replaced import replaced
 from tests.paths import ROOT
 
 RESULTS = results.load(ROOT / 'results')
@@ -36,15 +36,8 @@ def _with_a_figure(monkeypatch):
 
 
 def changed(**changes):
-    """The CamVid result with values replaced by path, '__' for the dot."""
-    result = copy.deepcopy(CAMVID)
-    for path, value in changes.items():
-        *parents, name = path.split('__')
-        section = result
-        for parent in parents:
-            section = section[parent]
-        section[name] = value
-    return result
+    """The CamVid result with values replaced."""
+    return replaced(CAMVID, **changes)
 
 
 def opened(path, target='', width=1400):

@@ -9,6 +9,7 @@ from datasets import row as rows
 from deeplab.recipes import protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.reports import status
+from tests.deeplab.reports.replaced import replaced
 
 ROW = recipes.override(recipes.load('deeplabv3plus_mnv2_camvid'), {
     'expected.mean_iou': 60.0, 'expected.tolerance': 1.5, 'expected.source': 'a paper'})
@@ -21,14 +22,7 @@ def result(row=ROW, **changes):
         'data': {'dataset': 'camvid', 'split': 'val', 'num_images': 101, 'split_images': 101},
         'protocol': protocol.describe(row),
         'checkpoint': {'path': 'run/model.ckpt-6000', 'global_step': 6000, 'mean_of': []}}
-    found = json.loads(json.dumps(found))
-    for path, value in changes.items():
-        *parents, name = path.split('__')
-        section = found
-        for parent in parents:
-            section = section[parent]
-        section[name] = value
-    return found
+    return replaced(json.loads(json.dumps(found)), **changes)
 
 
 def test_a_run_of_the_recipe_inside_the_tolerance_reproduces():

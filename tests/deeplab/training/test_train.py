@@ -129,5 +129,7 @@ def test_a_step_that_a_kill_left_without_a_score_is_evaluated(tmp_path, step, ev
 def test_of_several_workers_none_evaluates_what_is_left(tmp_path, monkeypatch):
     models.save({'global_step': np.int64(40)}, tmp_path / 'model.ckpt-40')
     monkeypatch.setattr(train, 'worker', lambda: (0, 2))
-    chosen = SimpleNamespace(model_dir=str(tmp_path))  # which would fail to evaluate
+    calls = []
+    chosen = SimpleNamespace(model_dir=str(tmp_path), evaluate=lambda *given, **options: calls.append(given))
     train._evaluate_what_is_left(chosen, None, Train(max_steps=40), SimpleNamespace(knows=lambda step: False))
+    assert not calls
