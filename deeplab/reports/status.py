@@ -98,6 +98,8 @@ def _trained_by(result: Mapping[str, Any], row: Recipe) -> bool:
     apart = [*OF_EVALUATION]
     if row.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
         apart.append('loss.label_weights')
+    if row.train.kernels == 'auto':  # nor is which of them the machine had
+        apart.append('train.kernels')
     changed = [line for line in recipes.difference(row, run) if not line.startswith(tuple(apart))]
     whole = 0 < row.train.max_steps == checkpoint['global_step'] and not checkpoint['mean_of']
     return whole and not changed and same_weights(row.init.checkpoint, run.init.checkpoint)

@@ -55,6 +55,18 @@ def test_what_changes_no_number_reproduces(changes):
     assert status.of(ROW, [result(**changes)]) == 'reproduced'
 
 
+@pytest.mark.parametrize('recorded', ['own', 'tensorflow'])
+def test_a_row_that_leaves_the_kernels_to_the_machine_is_run_by_either(recorded):
+    assert ROW.train.kernels == 'auto'
+    assert status.of(ROW, [result(recipe__train__kernels=recorded)]) == 'reproduced'
+
+
+def test_a_row_that_names_the_kernels_is_run_by_those():
+    row = recipes.override(ROW, {'train.kernels': 'tensorflow'})
+    assert status.of(row, [result(row)]) == 'reproduced'
+    assert status.of(row, [result(row, recipe__train__kernels='own')]) == 'built'
+
+
 def test_a_row_in_epochs_is_run_whole():
     row = recipes.override(ROW, {'train.epochs': 2})
     steps = 2 * -(-rows.load('camvid').splits['train'].num_images // row.train.batch_size)
