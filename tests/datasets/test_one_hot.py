@@ -41,6 +41,7 @@ def test_a_folder_of_binary_masks_for_each_class(tmp_path, more, rest):
 
 MASKS = {'dog shares 5 pixels with classes before it': ('masks/dog/7.png', (IDS >= 15) & (IDS < 50)),
          'holds 0, 1, 2: a mask of one class holds 0 and one other': ('masks/dog/7.png', (IDS % 3).astype(np.uint8)),
+         'holds 1, 2: a mask of one class holds 0 and one other': ('masks/dog/7.png', (IDS % 2 + 1).astype(np.uint8)),
          'its masks differ in size: cat 17x12, dog 3x2': ('masks/dog/7.png', np.zeros((2, 3), np.uint8)),
          "masks/cow/*.png: is of class 'cow', which mine has not": ('masks/cow/7.png', IDS < 0),
          'has no image': ('masks/cat/8.png', IDS < 20)}

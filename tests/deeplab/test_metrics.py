@@ -183,6 +183,36 @@ def test_streaming_matrix_follows_the_official_evaluation():
     np.testing.assert_allclose(scores.of['mean_iou'], oracle['mean_iou_after_each'][-1], rtol=1e-6)
 
 
+def banded(labels, width, around):
+    """The labels of one image, those with nothing of the core in their square ignored; pixel by pixel."""
+    rows, columns = labels.shape
+
+    def is_core(y, x):
+        if around == 'void':
+            return labels[y, x] == IGNORE
+        beside = [(y + dy, x + dx) for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+        return any(labels[v, u] != labels[y, x] for v, u in beside if 0 <= v < rows and 0 <= u < columns)
+    core = np.array([[is_core(y, x) for x in range(columns)] for y in range(rows)])
+    found = np.full_like(labels, IGNORE)
+    for y, x in np.ndindex(rows, columns):
+        if core[max(y - width, 0):y + width + 1, max(x - width, 0):x + width + 1].any():
+            found[y, x] = labels[y, x]
+    return found
+
+
+@pytest.mark.parametrize('around', ['void', 'edges'])
+@pytest.mark.parametrize('width', [1, 2, 4])
+def test_a_band_is_what_is_within_its_width(around, width):
+    labels = np.zeros((2, 11, 13), np.int32)
+    labels[0, 5, 6] = IGNORE  # a band that touches no border, and one in a corner
+    labels[1, :3, :2], labels[1, 0, 12] = 2, IGNORE
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(metrics.in_band(tf.constant(labels), width, IGNORE, around))
+    expected = np.stack([banded(image, width, around) for image in labels])
+    assert 0 < np.count_nonzero(expected != IGNORE) < np.count_nonzero(labels != IGNORE)
+    np.testing.assert_array_equal(found, expected)
+
+
 def evaluate(config, labels, predictions):
     """Runs an Estimator's evaluate over pairs of one image a batch; as many as the replicas can share evenly."""
     def model_fn(features, labels, mode):

@@ -97,6 +97,12 @@ def test_the_id_map_and_what_is_outside(dtype):
         labels.to_ids(np.array([[12, 12, 200, 1]], dtype), camvid)
 
 
+@pytest.mark.parametrize(('count', 'end'), [(8, r'19 \(1 pixels\); cl'), (9, r'19 \(1 pixels\) and 1 more; cl')])
+def test_eight_ids_outside_are_named_and_the_others_counted(count, end):
+    with pytest.raises(ValueError, match=end):
+        labels.to_ids(np.arange(12, 12 + count)[np.newaxis], rows.load('camvid'))
+
+
 def test_ids_that_lead_to_every_class_are_the_only_ones():
     row = drawn.with_classes(VOC, class_names=('sky', 'road'), ids={0: 255, 7: 1, 9: 0})
     raw = np.array([[0, 7], [9, 9]], np.uint8)
