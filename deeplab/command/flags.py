@@ -29,6 +29,7 @@ SHORT = {
     'record_dir': 'data.record_dir',
     'init': 'init.checkpoint',
     'batch_size': 'train.batch_size',
+    'crop_size': 'data.crop_size',
     'max_steps': 'train.max_steps',
     'learning_rate': 'schedule.learning_rate',
     'output_stride': 'model.output_stride',

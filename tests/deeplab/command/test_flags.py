@@ -10,6 +10,9 @@ import export_model
 import inference
 from deeplab.command import flags
 from deeplab.recipes import recipe
+from tests.deeplab.command import parsed
+
+TRAINED = ['--recipe', 'demo', '--checkpoint', 'runs/demo/model.ckpt-7']
 
 
 def test_overfitting_trains_and_evaluates_on_the_first_images_as_they_are():
@@ -167,3 +170,15 @@ def test_a_figure_is_that_of_the_row_as_it_stands_in_its_table(tmp_path):
     recipe.write_json(named, tmp_path / 'recipe.json')
     chosen = flags.choose_trained_recipe(None, str(tmp_path), {'evaluation.flip': 'true'})
     assert flags.promised(chosen, None, str(tmp_path), 'latest') == named
+
+
+@pytest.mark.parametrize(('main', 'needed', 'field'), [
+    ('train', ['--recipe', 'demo'], 'data.crop_size'), ('evaluate', TRAINED, 'evaluation.pad_to'),
+    ('inference', [*TRAINED, '--input', 'photos'], 'evaluation.pad_to'),
+    ('export_model', [*TRAINED, '--export_dir', 'exported'], 'evaluation.pad_to')])
+@pytest.mark.parametrize('given', [['--crop_size', '257,129'], ['--crop-size=257,129']])
+def test_a_crop_is_that_of_training_and_what_evaluation_pads_to(main, needed, field, given):
+    """The official export_model.py has the second, the official train.py calls the first --train_crop_size."""
+    demo, (_, found) = recipe.load('demo'), parsed.command(main, [*needed, *given])
+    assert {path: recipe.get(found, path) for path in recipe.fields()
+            if recipe.get(found, path) != recipe.get(demo, path)} == {field: (257, 129)}
