@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from deeplab.compat import tf
 from deeplab.kernels import build
 
-ACTIVATIONS = {None: 'none', tf.identity: 'none', tf.nn.relu: 'relu', tf.nn.relu6: 'relu6'}
+ACTIVATIONS = {None: 'none', tf.identity: 'none', tf.nn.relu: 'relu', tf.nn.relu6: 'relu6'}  # and 'prelu'
 
 
 class Normalised(NamedTuple):
@@ -19,18 +19,21 @@ class Normalised(NamedTuple):
 
 
 def batch_norm(inputs: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, epsilon: float, activation: str = 'none',
-               statistics: Sequence[tf.Tensor] = (), added: tf.Tensor | None = None) -> Normalised:
-    """activation(batch norm of `inputs` + `added`) of float32 or bfloat16 `[..., C]`, computed in float32.
+               statistics: Sequence[tf.Tensor] = (), added: tf.Tensor | None = None, alpha: tf.Tensor | None = None,
+               factors: tf.Tensor | None = None) -> Normalised:
+    """activation(batch norm of `inputs` * `factors` + `added`) of float32 or bfloat16 `[N, ..., C]`, in float32.
 
-    Statistics are those of the batch, or the given (mean, variance), which then have no gradient. `activation` is a
-    value of ACTIVATIONS. A result doesn't depend on the number of threads.
+    Statistics are those of the batch, or the given (mean, variance), which then have no gradient. `factors`
+    `[N, 1, ..., C]`, one for each channel of an image, have none either. `activation` is a value of ACTIVATIONS, or
+    'prelu' with `alpha` [C]. A result doesn't depend on the number of threads.
 
     Raises:
       Unavailable: the library can't be built here.
     """
-    found = operations().deeplab_batch_norm(
-        x=inputs, gamma=gamma, beta=beta, statistics=list(statistics), added=[] if added is None else [added],
-        activation=activation, epsilon=epsilon)
+    given = {name: [] if value is None else [value]
+             for name, value in (('added', added), ('alpha', alpha), ('factors', factors))}
+    found = operations().deeplab_batch_norm(x=inputs, gamma=gamma, beta=beta, statistics=list(statistics),
+                                            activation=activation, epsilon=epsilon, **given)
     return Normalised(found.y, found.mean, found.variance)
 
 
@@ -43,13 +46,17 @@ def operations() -> Any:
 
 
 def _gradient(library: Any, op: tf.Operation, upstream: tf.Tensor, *_: tf.Tensor) -> list[tf.Tensor | None]:
-    """Of `inputs`, gamma and beta, and of what was added; none goes through the statistics."""
+    """Of `inputs`, gamma and beta, of what was added and of alpha; none goes through the statistics and the factors."""
     outputs, mean, _, inverse = op.outputs
-    inputs, gamma, beta = op.inputs[:3]
-    statistics, added, activation = (op.get_attr(name) for name in ('S', 'R', 'activation'))
-    masked = added if activation != 'none' else 0  # without an activation the sum's gradient is that of each summand
+    activation = op.get_attr('activation').decode()
+    inputs, gamma, beta, *others = op.inputs
+    given = iter(others)
+    statistics, added, alpha, factors = ([next(given) for _ in range(op.get_attr(name))] for name in 'SRPF')
+    # Without an activation the sum's gradient is that of each summand.
+    beside = [] if activation == 'none' else added if activation == 'prelu' else [outputs] * len(added)
     found = library.deeplab_batch_norm_grad(
-        dy=upstream, x=inputs, gamma=gamma, beta=beta, mean=mean, inverse=inverse, y=[outputs] * masked,
-        activation=activation, training=not statistics)
-    summand = found.dadded if masked else [upstream] * added
-    return [found.dx, found.dgamma, found.dbeta, *[None] * statistics, *summand]
+        dy=upstream, x=inputs, gamma=gamma, beta=beta, mean=mean, inverse=inverse, beside=beside, alpha=alpha,
+        factors=factors, activation=activation, training=not statistics)
+    summand = found.dadded if beside else [upstream] * len(added)
+    return [found.dx, found.dgamma, found.dbeta, *[None] * len(statistics), *summand, *found.dalpha,
+            *[None] * len(factors)]

@@ -53,18 +53,22 @@ inline Float Repeated(float value) { return value - Float{}; }
 inline Float Chosen(Mask mask, Float yes, Float no) { return (Float)(((Mask)yes & mask) | ((Mask)no & ~mask)); }
 
 // A row of the loops is `period` rows of the features, such that it is a whole number of vectors whatever the number of
-// channels; the parameters are repeated as often.
+// channels; the parameters are repeated as often. Where they aren't those of all features, there are several images,
+// each of `rows`, which share no row and no chunk.
 struct Layout {
-  int64_t rows, channels, period, width, long_rows, chunks;
+  int64_t images, rows, channels, period, width, long_rows, chunks;
 
-  Layout(int64_t rows, int64_t channels) : rows(rows), channels(channels) {
+  Layout(int64_t images, int64_t rows, int64_t channels) : images(images), rows(rows), channels(channels) {
     period = kLanes / std::gcd(channels, int64_t{kLanes});
     period *= (kShortestRow + period * channels - 1) / (period * channels);
     width = period * channels;
     long_rows = (rows + period - 1) / period;
-    const int64_t most = std::min(kMostChunks, std::max(long_rows, int64_t{1}));
+    const int64_t most = std::min(std::max(kMostChunks / images, int64_t{1}), std::max(long_rows, int64_t{1}));
     chunks = std::clamp(rows * channels / kChunkElements, int64_t{1}, most);
   }
+
+  // Where the features of an image begin.
+  int64_t Begin(int64_t image) const { return image * rows * channels; }
 
   std::vector<float> Repeat(const float* values) const {
     std::vector<float> repeated(width);
@@ -76,19 +80,24 @@ struct Layout {
   int64_t Filled(int64_t row) const { return std::min(width, (rows - row * period) * channels); }
 };
 
-// Calls act(chunk, first long row, end) for every chunk.
-inline void InChunks(OpKernelContext* context, const Layout& layout,
-                     const std::function<void(int64_t, int64_t, int64_t)>& act) {
+struct Chunk {
+  int64_t index, image, begin, end;  // of all chunks; the long rows are those of the image
+};
+
+inline void InChunks(OpKernelContext* context, const Layout& layout, const std::function<void(Chunk)>& act) {
   const auto some = [&](int64_t first, int64_t end) {
     const tsl::port::ScopedFlushDenormal flush;  // alike on every thread
     for (int64_t i = first; i < end; ++i) {
-      act(i, layout.long_rows * i / layout.chunks, layout.long_rows * (i + 1) / layout.chunks);
+      const int64_t part = i % layout.chunks;
+      act({i, i / layout.chunks, layout.long_rows * part / layout.chunks,
+           layout.long_rows * (part + 1) / layout.chunks});
     }
   };
-  if (layout.chunks == 1) return some(0, 1);
+  const int64_t count = layout.images * layout.chunks;
+  if (count == 1) return some(0, 1);
   tsl::thread::ThreadPool::SchedulingParams one_by_one(
       tsl::thread::ThreadPool::SchedulingStrategy::kFixedBlockSize, absl::nullopt, 1);
-  context->device()->tensorflow_cpu_worker_threads()->workers->ParallelFor(layout.chunks, one_by_one, some);
+  context->device()->tensorflow_cpu_worker_threads()->workers->ParallelFor(count, one_by_one, some);
 }
 
 // A long row of features to read; where it ends early, a copy that goes on with `padding`.
@@ -137,17 +146,16 @@ class Writer {
   std::vector<T> copy_;
 };
 
-// Two sums per channel of one chunk: float32 over some rows, then float64.
+// Some sums per channel of one chunk, `[count, channels]`: float32 over some rows, then float64.
 class Sums {
  public:
-  Sums(const Layout& layout, double* first, double* second)
-      : layout_(layout), first_(first), second_(second), few_first_(layout.width), few_second_(layout.width) {
-    std::fill(first, first + layout.channels, 0.0);
-    std::fill(second, second + layout.channels, 0.0);
+  Sums(const Layout& layout, int count, double* total)
+      : layout_(layout), count_(count), total_(total), few_(count * layout.width) {
+    std::fill(total, total + count * layout.channels, 0.0);
   }
 
-  float* first(int64_t lane) { return &few_first_[lane]; }
-  float* second(int64_t lane) { return &few_second_[lane]; }
+  // Of the i-th sum, to be added to.
+  float* at(int i, int64_t lane) { return &few_[i * layout_.width + lane]; }
 
   void RowsDone(int rows) {
     rows_ += rows;
@@ -155,45 +163,45 @@ class Sums {
   }
 
   void Flush() {
-    for (int64_t begin = 0; begin < layout_.width; begin += layout_.channels) {
-      for (int64_t channel = 0; channel < layout_.channels; ++channel) {
-        first_[channel] += few_first_[begin + channel];
-        second_[channel] += few_second_[begin + channel];
+    for (int i = 0; i < count_; ++i) {
+      double* total = total_ + i * layout_.channels;
+      for (int64_t begin = 0; begin < layout_.width; begin += layout_.channels) {
+        for (int64_t channel = 0; channel < layout_.channels; ++channel) total[channel] += *at(i, begin + channel);
       }
     }
-    std::fill(few_first_.begin(), few_first_.end(), 0.0f);
-    std::fill(few_second_.begin(), few_second_.end(), 0.0f);
+    std::fill(few_.begin(), few_.end(), 0.0f);
     rows_ = 0;
   }
 
  private:
   const Layout& layout_;
-  double* first_;
-  double* second_;
-  std::vector<float> few_first_, few_second_;
+  const int count_;
+  double* total_;
+  std::vector<float> few_;
   int rows_ = 0;
 };
 
-// The sums of all chunks, one chunk after the other: [2, channels].
+// The sums of all chunks, one chunk after the other: [count, channels].
 class Partial {
  public:
-  explicit Partial(const Layout& layout) : layout_(layout), sums_(layout.chunks * 2 * layout.channels) {}
+  Partial(const Layout& layout, int count)
+      : layout_(layout), count_(count), sums_(layout.images * layout.chunks * count * layout.channels) {}
 
-  Sums Of(int64_t chunk) {
-    double* begin = &sums_[chunk * 2 * layout_.channels];
-    return Sums(layout_, begin, begin + layout_.channels);
+  Sums Of(const Chunk& chunk) {
+    return Sums(layout_, count_, &sums_[chunk.index * count_ * layout_.channels]);
   }
 
   std::vector<double> Total() const {
-    std::vector<double> total(2 * layout_.channels);
-    for (int64_t chunk = 0; chunk < layout_.chunks; ++chunk) {
-      for (size_t i = 0; i < total.size(); ++i) total[i] += sums_[chunk * total.size() + i];
+    std::vector<double> total(count_ * layout_.channels);
+    for (size_t begin = 0; begin < sums_.size(); begin += total.size()) {
+      for (size_t i = 0; i < total.size(); ++i) total[i] += sums_[begin + i];
     }
     return total;
   }
 
  private:
   const Layout& layout_;
+  const int count_;
   std::vector<double> sums_;
 };
 

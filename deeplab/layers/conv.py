@@ -23,20 +23,20 @@ BATCH_NORM_MODES = ('train', 'freeze_statistics', 'freeze')
 
 @slim.add_arg_scope
 def batch_norm(inputs: tf.Tensor, *, mode: str, decay: float, epsilon: float, decay_override: float | None = None,
-               activation: Layer | None = None, added: tf.Tensor | None = None, own: bool = False,
-               scope: str = 'BatchNorm') -> tf.Tensor:
-    """activation(batch norm with gamma and beta + `added`), each of the two or None; see `model_scope` for the modes.
+               activation: Layer | None = None, added: tf.Tensor | None = None, scaled: Layer | None = None,
+               own: bool = False, scope: str = 'BatchNorm') -> tf.Tensor:
+    """activation(scaled(batch norm with gamma and beta) + `added`), each of the three or None.
+
+    `scaled` multiplies each channel of an image, as spatial dropout does. See `model_scope` for the modes.
 
     In mode 'train' the moving averages' updates go to UPDATE_OPS, the variance with Bessel's correction (as the fused
     kernel returns it). Of several replicas they move towards the mean of the statistics: see `update_over_replicas`.
     `own` takes our kernel in place of TensorFlow's, with the activation in it where it knows that.
     """
-    inside = INSIDE.get(activation) if own else None
-    normalise = functools.partial(_by_our_kernel, inside or 'none', added) if own else _by_tensorflow
+    inside = activation if own and (activation in INSIDE or isinstance(activation, PRelu)) else None
+    normalise = functools.partial(_by_our_kernel, inside, added, scaled) if own else _by_tensorflow
     outputs = _normalised(inputs, normalise, mode, decay if decay_override is None else decay_override, epsilon, scope)
-    if added is not None and not own:
-        outputs = added + outputs
-    return activation(outputs) if activation and not inside else outputs
+    return _follow(outputs, *(None, None) if own else (scaled, added), None if inside else activation)
 
 
 def relu_of_identity(inputs: tf.Tensor) -> tf.Tensor:
@@ -72,10 +72,16 @@ def _by_tensorflow(inputs: tf.Tensor, gamma: tf.Variable, beta: tf.Variable, eps
     return tf.nn.fused_batch_norm(inputs, gamma, beta, *statistics, epsilon=epsilon, is_training=not statistics)
 
 
-def _by_our_kernel(activation: str, added: tf.Tensor | None, inputs: tf.Tensor, gamma: tf.Variable, beta: tf.Variable,
-                   epsilon: float, statistics: Sequence[tf.Variable]) -> Sequence[tf.Tensor]:
-    return kernel.batch_norm(inputs, gamma, beta, epsilon=epsilon, activation=activation, statistics=statistics,
-                             added=added)
+def _by_our_kernel(activation: Layer | None, added: tf.Tensor | None, scaled: Layer | None, inputs: tf.Tensor,
+                   gamma: tf.Variable, beta: tf.Variable, epsilon: float, statistics: Sequence[tf.Variable]
+                   ) -> Sequence[tf.Tensor]:
+    channels = inputs.shape.as_list()[-1]
+    ones = tf.ones([tf.shape(inputs)[0], *[1] * (inputs.shape.rank - 2), channels]) if scaled else None
+    factors = scaled(ones) if scaled else None
+    return kernel.batch_norm(
+        inputs, gamma, beta, epsilon=epsilon, statistics=statistics, added=added, factors=factors,
+        activation='prelu' if isinstance(activation, PRelu) else INSIDE[activation],
+        alpha=activation.alpha(channels) if isinstance(activation, PRelu) else None)
 
 
 def _moving_average(name: str, shape: list[int], initializer: Initializer) -> tf.Variable:
@@ -131,11 +137,11 @@ def biases(inputs: tf.Tensor) -> tf.Tensor:
 @slim.add_arg_scope
 def conv2d(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, scope: str, initializer: Initializer,
            stride: int = 1, rate: Sides = 1, padding: str = 'SAME', normalizer: Layer | None = batch_norm,
-           activation: Layer | None = tf.nn.relu, added: tf.Tensor | None = None, weights: str = 'weights'
-           ) -> tf.Tensor:
+           activation: Layer | None = tf.nn.relu, added: tf.Tensor | None = None, scaled: Layer | None = None,
+           weights: str = 'weights') -> tf.Tensor:
     """Dense convolution, then `normalizer` (batch_norm, biases or None), then `activation` (or None).
 
-    Between these two a tensor may be `added`, of the same shape.
+    Between these two each channel of an image may be `scaled`, and a tensor of the same shape `added`.
 
     `kernel_size` and `rate` are one number or (height, width). Padding 'FIXED' pads a strided convolution symmetrically
     by the kernel alone, where SAME pads one less on even sizes; with stride 1 they agree. `weights` names the kernel.
@@ -147,7 +153,7 @@ def conv2d(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, scope: str, i
         inputs, padding = _pad(inputs, kernel, stride, padding)
         # Native dilation: 2 to 5 times as fast on a CPU as space-to-batch, with the same values and gradients.
         outputs = tf.nn.conv2d(inputs, weights, [1, stride, stride, 1], padding, dilations=[1, *_pair(rate), 1])
-        return _finish(outputs, normalizer, activation, added)
+        return _finish(outputs, normalizer, activation, added, scaled)
 
 
 @slim.add_arg_scope
@@ -181,11 +187,33 @@ def conv2d_transpose(inputs: tf.Tensor, filters: int, kernel_size: Sides, *, sco
         return _finish(outputs, normalizer, activation)
 
 
-def prelu(inputs: tf.Tensor, *, scope: str = 'prelu', initial: float = 0.25) -> tf.Tensor:
-    """max(x, 0) + a min(x, 0) with a learnt slope per channel (He et al., 2015, arXiv:1502.01852, section 2.1)."""
-    with tf.variable_scope(scope):
-        slope = slim.model_variable('alpha', [inputs.shape.as_list()[-1]], initializer=tf.constant_initializer(initial))
+class PRelu:
+    """max(x, 0) + a min(x, 0) with a learnt slope per channel (He et al., 2015, arXiv:1502.01852, section 2.1).
+
+    Its variable is `<name>/alpha` of the variable scope in which this is made.
+    """
+
+    def __init__(self, name: str = 'prelu', initial: float = 0.25) -> None:
+        self._scope, self._name, self._initial = tf.get_variable_scope(), name, initial
+
+    def alpha(self, channels: int) -> tf.Variable:
+        with tf.variable_scope(self._scope, auxiliary_name_scope=False), tf.variable_scope(self._name):
+            return slim.model_variable('alpha', [channels], initializer=tf.constant_initializer(self._initial))
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        slope = self.alpha(inputs.shape.as_list()[-1])
         return in_float32(lambda each: tf.nn.relu(each) - slope * tf.nn.relu(-each), inputs)
+
+
+def in_this_scope(layer: Layer) -> Layer:
+    """The layer, with the variables and random numbers of the variable scope that is open now."""
+    scope = tf.get_variable_scope()
+
+    def placed(inputs: tf.Tensor) -> tf.Tensor:
+        with tf.variable_scope(scope, auxiliary_name_scope=False):
+            return layer(inputs)
+
+    return placed
 
 
 def separable_conv2d(inputs: tf.Tensor, filters: int, *, scope: str, depthwise_initializer: Initializer,
@@ -239,11 +267,15 @@ def _pad(inputs: tf.Tensor, kernel: Sequence[int], stride: int, padding: str) ->
     return tf.pad(inputs, [(0, 0), height, width, (0, 0)]), 'VALID'
 
 
-def _finish(outputs: tf.Tensor, normalizer: Layer | None, activation: Layer | None, added: tf.Tensor | None = None
-            ) -> tf.Tensor:
+def _finish(outputs: tf.Tensor, normalizer: Layer | None, activation: Layer | None, added: tf.Tensor | None = None,
+            scaled: Layer | None = None) -> tf.Tensor:
     does_all = normalizer is batch_norm
     if does_all:
-        return batch_norm(outputs, activation=activation, added=added)
-    outputs = normalizer(outputs) if normalizer else outputs
+        return batch_norm(outputs, activation=activation, added=added, scaled=scaled)
+    return _follow(normalizer(outputs) if normalizer else outputs, scaled, added, activation)
+
+
+def _follow(outputs: tf.Tensor, scaled: Layer | None, added: tf.Tensor | None, activation: Layer | None) -> tf.Tensor:
+    outputs = scaled(outputs) if scaled else outputs
     outputs = outputs if added is None else added + outputs
     return activation(outputs) if activation else outputs

@@ -1,12 +1,13 @@
 """ENet (Paszke et al., 2016, arXiv:1606.02147), table 1."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from deeplab.backbones.backbone import Backbone
 from deeplab.compat import slim, tf
 from deeplab.layers.classifier import classifier, small_normal
-from deeplab.layers.conv import batch_norm, biases, conv2d, conv2d_transpose, dropout, prelu
+from deeplab.layers.conv import Layer, PRelu, batch_norm, biases, conv2d, conv2d_transpose, dropout, in_this_scope
 from deeplab.layers.pool import max_pool_with_indices, unpool
 from deeplab.layers.resize import spatial_size
 from deeplab.nets.net import Outputs
@@ -46,10 +47,10 @@ def enet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: b
         with tf.variable_scope('encoder'):
             initial = _initial(net)
             net, first = _downsample(initial, 64, scope='bottleneck1_0', **early)
-            stage_1 = net = _stage(net, STAGE_1, 1, activation=prelu, **early)
+            stage_1 = net = _stage(net, STAGE_1, 1, activation=PRelu, **early)
             net, second = _downsample(net, 128, scope='bottleneck2_0', **late)
-            net = _stage(net, STAGE_2, 2, activation=prelu, **late)
-            net = _stage(net, STAGE_3, 3, activation=prelu, **late)
+            net = _stage(net, STAGE_2, 2, activation=PRelu, **late)
+            net = _stage(net, STAGE_3, 3, activation=PRelu, **late)
         if encoder_only:
             return Outputs(classifier(net, num_classes, scope='encoder_logits'), {})
         # The released decoder has ReLU where the encoder has PReLU.
@@ -63,8 +64,8 @@ def enet(images: tf.Tensor, num_classes: int, backbone: Backbone, *, training: b
     return Outputs(logits, {})
 
 
-def _relu(inputs: tf.Tensor, *, scope: str) -> tf.Tensor:
-    return tf.nn.relu(inputs)
+def _relu(_: str) -> Layer:
+    return tf.nn.relu
 
 
 def _initial(images: tf.Tensor) -> tf.Tensor:
@@ -72,7 +73,7 @@ def _initial(images: tf.Tensor) -> tf.Tensor:
     with tf.variable_scope('initial'):
         convolved = conv2d(images, 13, 3, scope='conv', stride=2, normalizer=None, activation=None)
         pooled = tf.nn.max_pool2d(images, 2, 2, 'SAME')
-        return prelu(batch_norm(tf.concat([convolved, pooled], 3)))
+        return batch_norm(tf.concat([convolved, pooled], 3), activation=PRelu())
 
 
 def _stage(net: tf.Tensor, rows: Sequence[Bottleneck], number: int, **options: Any) -> tf.Tensor:
@@ -81,20 +82,22 @@ def _stage(net: tf.Tensor, rows: Sequence[Bottleneck], number: int, **options: A
     return net
 
 
-def _bottleneck(inputs: tf.Tensor, row: Bottleneck, *, scope: str, activation: Callable[..., tf.Tensor], training: bool,
+def _bottleneck(inputs: tf.Tensor, row: Bottleneck, *, scope: str, activation: Callable[[str], Layer], training: bool,
                 dropout_rate: float) -> tf.Tensor:
-    """Figure 2b: projection, convolution, expansion, spatial dropout, added to the input."""
+    """Figure 2b: projection, convolution, expansion, spatial dropout, added to the input.
+
+    `activation` makes an activation of a name.
+    """
     channels = inputs.shape.as_list()[-1]
     inner = channels // PROJECTION
     with tf.variable_scope(scope):
-        net = activation(_bare(inputs, inner, 1, scope='projection'), scope='prelu1')
+        net = conv2d(inputs, inner, 1, scope='projection', activation=activation('prelu1'))
         if row.asymmetric:
             net = conv2d(net, inner, [row.asymmetric, 1], scope='vertical', normalizer=None, activation=None)
-            net = _bare(net, inner, [1, row.asymmetric], scope='horizontal')
+            net = conv2d(net, inner, [1, row.asymmetric], scope='horizontal', activation=activation('prelu2'))
         else:
-            net = _bare(net, inner, 3, scope='conv', rate=row.rate)
-        net = _expand(activation(net, scope='prelu2'), channels, training, dropout_rate)
-        return activation(inputs + net, scope='prelu3')
+            net = conv2d(net, inner, 3, scope='conv', rate=row.rate, activation=activation('prelu2'))
+        return _expanded(net, inputs, training, dropout_rate, activation('prelu3'))
 
 
 def _downsample(inputs: tf.Tensor, channels: int, *, scope: str, training: bool, dropout_rate: float
@@ -107,10 +110,9 @@ def _downsample(inputs: tf.Tensor, channels: int, *, scope: str, training: bool,
     with tf.variable_scope(scope):
         pooled, indices = max_pool_with_indices(inputs)
         pooled = tf.pad(pooled, [[0, 0], [0, 0], [0, 0], [0, channels - inputs.shape.as_list()[-1]]])
-        net = prelu(_bare(inputs, inner, 2, scope='projection', stride=2), scope='prelu1')
-        net = prelu(_bare(net, inner, 3, scope='conv'), scope='prelu2')
-        net = _expand(net, channels, training, dropout_rate)
-        return prelu(pooled + net, scope='prelu3'), indices
+        net = conv2d(inputs, inner, 2, scope='projection', stride=2, activation=PRelu('prelu1'))
+        net = conv2d(net, inner, 3, scope='conv', activation=PRelu('prelu2'))
+        return _expanded(net, pooled, training, dropout_rate, PRelu('prelu3')), indices
 
 
 def _upsample(inputs: tf.Tensor, channels: int, indices: tf.Tensor, pooled_from: tf.Tensor, *, scope: str,
@@ -119,20 +121,17 @@ def _upsample(inputs: tf.Tensor, channels: int, indices: tf.Tensor, pooled_from:
     transposed one."""
     inner = channels // PROJECTION
     with tf.variable_scope(scope):
-        main = _bare(inputs, channels, 1, scope='main')
+        main = conv2d(inputs, channels, 1, scope='main', activation=None)
         main = unpool(main, indices, pooled_from)
-        net = tf.nn.relu(_bare(inputs, inner, 1, scope='projection'))
+        net = conv2d(inputs, inner, 1, scope='projection')
         net = conv2d_transpose(net, inner, 3, scope='conv', size=spatial_size(pooled_from),
                                initializer=slim.variance_scaling_initializer(factor=2.0))
-        net = _expand(net, channels, training, dropout_rate)
-        return tf.nn.relu(main + net)
+        return _expanded(net, main, training, dropout_rate, tf.nn.relu)
 
 
-def _expand(net: tf.Tensor, channels: int, training: bool, dropout_rate: float) -> tf.Tensor:
-    net = _bare(net, channels, 1, scope='expansion')
-    return dropout(net, dropout_rate, training=training, scope='dropout', spatial=True)
-
-
-def _bare(inputs: tf.Tensor, *args: Any, **options: Any) -> tf.Tensor:
-    """Convolution and batch norm, no activation."""
-    return conv2d(inputs, *args, activation=None, **options)
+def _expanded(net: tf.Tensor, main: tf.Tensor, training: bool, dropout_rate: float, activation: Layer) -> tf.Tensor:
+    """The end of a bottleneck: to the channels of its `main` branch, with spatial dropout, and added to it."""
+    dropped = in_this_scope(functools.partial(dropout, rate=dropout_rate, training=training, scope='dropout',
+                                              spatial=True))
+    return conv2d(net, main.shape.as_list()[-1], 1, scope='expansion', activation=activation, added=main,
+                  scaled=dropped)

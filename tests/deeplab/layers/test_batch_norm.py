@@ -5,7 +5,7 @@ import pytest
 
 from deeplab.compat import estimator, slim, tensorflow, tf
 from deeplab.layers import conv
-from deeplab.layers.conv import BATCH_NORM_MODES, batch_norm, relu_of_identity, update_over_replicas
+from deeplab.layers.conv import BATCH_NORM_MODES, PRelu, batch_norm, relu_of_identity, update_over_replicas
 from deeplab.layers.precision import as_features
 from deeplab.layers.scope import model_scope
 from tests.kernels import FEATURES
@@ -100,18 +100,26 @@ def test_gradients_equal_finite_differences(mode, features):
             assert gradient[position] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-4), (i, position)
 
 
+def prelu(inputs):
+    return tf.where(inputs > 0, inputs, 0.25 * inputs)
+
+
 @pytest.mark.parametrize('features', FEATURES)
 @pytest.mark.parametrize('summand', [False, True])
-@pytest.mark.parametrize('activation', [None, tf.nn.relu, tf.nn.relu6, relu_of_identity, tf.nn.elu])
+@pytest.mark.parametrize('activation', [None, tf.nn.relu, tf.nn.relu6, relu_of_identity, tf.nn.elu, prelu])
 def test_what_is_added_and_an_activation_follow(features, activation, summand):
-    """Those that our kernel has, and one that it hasn't; features keep their type."""
+    """Behind factors; those that our kernel has, and one that it hasn't; features keep their type."""
     with tf.Graph().as_default(), tf.Session() as session:
         with model_scope(training=True, features=features), \
                 slim.arg_scope([batch_norm], decay=DECAY, epsilon=EPSILON):
             inputs = as_features(tf.constant(X, tf.float32))
             added = as_features(tf.constant(X[::-1], tf.float32)) if summand else None
-            plain = batch_norm(inputs) + (added if summand else 0)
-            found = batch_norm(inputs, activation=activation, added=added, scope='another')
+            factors = tf.constant(np.random.RandomState(2).choice([0.0, 2.0], (2, 1, 1, CHANNELS)), tf.float32)
+            plain = batch_norm(inputs) * tf.cast(factors, inputs.dtype) + (added if summand else 0)
+            found = batch_norm(inputs, activation=PRelu('named') if activation is prelu else activation, added=added,
+                               scaled=lambda each: each * tf.cast(factors, each.dtype), scope='another')
+        slopes = [v.op.name for v in tf.trainable_variables() if v.op.name.endswith('alpha')]
+        assert slopes == ['named/alpha'] * (activation is prelu)
         assert found.dtype == inputs.dtype
         session.run(tf.global_variables_initializer())
         plain, found = session.run([tf.cast(each, tf.float32) for each in (plain, found)])
