@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: demo test test-all lint venv clean
+.PHONY: demo test test-all lint bench venv clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m tools.demo --dir $(DEMO)
@@ -18,6 +18,11 @@ test-all: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Peers are optional: OFFICIAL, a checkout of tensorflow/models; PEERS_PYTHON, an interpreter with torch. ONLY is a section.
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.performance $(addprefix --only ,$(ONLY)) $(addprefix --official ,$(OFFICIAL)) \
+	  $(addprefix --peers_python ,$(PEERS_PYTHON)) $(addprefix --record_dir ,$(RECORDS))
 
 venv: $(VENV)/.installed-dev
 

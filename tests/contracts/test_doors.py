@@ -42,6 +42,8 @@ WRONG = {
     'tools.mutate': [['nowhere.py', 'test_nowhere.py'], ['folder', 'test_nowhere.py'], []],
     'benchmarks.convert': [['--dataset', 'no_such', '--raw_dir', 'folder', '--split', 'val', '--output', 'a.json'],
                            ['--dataset', 'voc2012', '--raw_dir', 'folder', '--split', 'no', '--output', 'a.json']],
+    'benchmarks.performance': [['--only', 'no_such'], ['--official', 'folder'], ['--peers_python', 'nowhere'],
+                               ['--record_dir', 'folder']],
     'benchmarks.recompute': [['--backbone', 'no_such']],
 }
 # It times TensorFlow itself.
