@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dry_run(resolved)
     if own.clean_model_dir:
         clean.restart(resolved, model_dir, own.yes)
-    return train.train(resolved, model_dir, strategy=strategy, allow_recipe_change=own.allow_recipe_change)
+    return train.train(resolved, model_dir, strategy=strategy, allow_recipe_change=own.allow_recipe_change,
+                       profile=own.profile)
 
 
 def _dry_run(resolved: 'Run') -> int:
@@ -66,6 +67,8 @@ def _parser() -> flags.Parser:
     parser.add_argument('--yes', action='store_true', help='the yes to --clean_model_dir, where nobody can be asked')
     parser.add_argument('--dry_run', action='store_true',
                         help='two steps and one evaluation: parameters, multiply-adds, memory, time, what is missing')
+    parser.add_argument('--profile', type=int, default=0, metavar='N',
+                        help='trace N steps into model_dir/profile, for ui.perfetto.dev, and say what costs most')
     parser.add_argument('--list', nargs='?', const='', metavar='NAME',
                         help='show all nets, backbones, datasets and recipes; those of a kind, such as nets, with all '
                              'their options; or one by its name')

@@ -19,8 +19,9 @@ warnings.filterwarnings('ignore', category=DeprecationWarning, module='tensorflo
 import tensorflow  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 import tf_slim as slim  # noqa: E402
+from tensorflow.python.client.timeline import Timeline  # noqa: E402
 
 logging.getLogger('tensorflow').setLevel(logging.ERROR)
 estimator = tensorflow.estimator
 
-__all__ = ['estimator', 'slim', 'tensorflow', 'tf']
+__all__ = ['Timeline', 'estimator', 'slim', 'tensorflow', 'tf']

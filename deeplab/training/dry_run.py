@@ -1,25 +1,29 @@
-"""What a recipe costs on this machine, and what it lacks: two steps and one evaluation image, nothing kept."""
+"""What a recipe costs on this machine, and what it lacks: a few steps and evaluation images, nothing kept."""
 
 import dataclasses
 import math
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from console.memory import peak_bytes
 from console.progress import duration
-from deeplab.compat import tf
+from deeplab.compat import estimator, tf
 from deeplab.layers.scope import model_scope
 from deeplab.model_fn import MODES, model_fn
 from deeplab.predicting.forward import forward
 from deeplab.recipes import epochs
 from deeplab.run import Run
-from deeplab.training import inputs, kernels
-from deeplab.training.devices import session_config
+from deeplab.training import inputs, kernels, peak
+from deeplab.training.estimators import make_estimator
 from pretrained import released
 
 # Operation -> the dimensions of its kernel that each value of the output (of the input, where it is transposed) costs.
 KERNELS = {'Conv2D': (0, 1, 2), 'DepthwiseConv2dNative': (0, 1), 'Conv2DBackpropInput': (0, 1, 2), 'MatMul': (0,)}
-STEPS = 2  # timed, after one that pays for start-up
+STEPS = 2  # timed
+FIRST = 2  # not timed: the first with summaries and the first without them pay for start-up
+PASSES = 3  # forward passes with a step's multiply-adds: gradients of weights and of inputs cost one each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Cost:
     trainable: int
     multiply_adds: int
     step_seconds: float
+    peak: float  # multiply-adds a second of a matrix product in the run's precision
     evaluation_seconds: float  # an image
     memory_bytes: int  # by which a training step makes the process larger
 
@@ -45,12 +50,17 @@ def dry_run(run: Run) -> tuple[list[str], list[str]]:
     recipe = epochs.in_steps(run.recipe, num_images or 1, run.images_per_step)
     cost = measure(dataclasses.replace(run, recipe=recipe))
     height, width = recipe.data.crop_size
+    rate = run.images_per_step / cost.step_seconds
+    made = PASSES * cost.multiply_adds * rate
     lines = [
         f'parameters          {cost.parameters:,} ({cost.trainable:,} trainable)' + _expected(run, cost),
         f'multiply-adds       {cost.multiply_adds / 1e9:.2f} G for an image of {height} x {width}',
         f'training memory     {cost.memory_bytes / 2**20:,.0f} MiB for {run.images_per_step} images a step',
-        (f'training            {cost.step_seconds:.2f} s a step, '
-         f'{run.images_per_step / cost.step_seconds:.1f} images/s'),
+        (f'training            {cost.step_seconds:.2f} s a step, {rate:.1f} images/s, '
+         f'{rate * height * width / 1e6:.2f} M pixels/s'),
+        (f'arithmetic          {2 * made / 1e9:,.0f} GFLOP/s, a step counted as {PASSES} forward passes: '
+         f"{made / cost.peak:.1%} of this machine's {2 * cost.peak / 1e9:,.0f}, measured by a matrix product in "
+         f'{recipe.train.precision}'),
         f'evaluation          {cost.evaluation_seconds:.2f} s an image of that size']
     if run.recipe.train.epochs and not num_images:
         missing.append(f'the size of split {recipe.data.train_split}: {run.dataset.name} has no such split and '
@@ -84,34 +94,58 @@ def measure(run: Run) -> Cost:
     plain = dataclasses.replace(run, recipe=dataclasses.replace(
         run.recipe, init=dataclasses.replace(run.recipe.init, checkpoint='')))
     before = peak_bytes()
-    parameters, trainable, step_seconds = _train(plain)
+    timer = _train(plain)
     after = peak_bytes()
-    return Cost(parameters, trainable, _one_view(plain), step_seconds, _evaluate(plain), after - before)
+    options = run.recipe.train
+    with tempfile.TemporaryDirectory() as folder:
+        config = make_estimator(plain, Path(folder)).config
+    return Cost(timer.parameters, timer.trainable, _one_view(plain), timer.seconds,
+                peak.peak(options.precision, config.session_config), _evaluate(plain, config), after - before)
 
 
-def _train(run: Run) -> tuple[int, int, float]:
-    recipe = run.recipe
-    size = [run.images_per_step, *recipe.data.crop_size]
-    with tf.Graph().as_default():
-        step = tf.train.get_or_create_global_step()
-        first = step * run.images_per_step
-        features = {'image': _images(size), 'filename': tf.fill(size[:1], 'drawn'),
-                    'number': first + tf.range(size[0], dtype=tf.int64)}
-        labels = tf.random.uniform(size, 0, run.num_classes, tf.int32)
-        spec = model_fn(features, labels, MODES.TRAIN, {'run': run})
-        with tf.Session(config=session_config(recipe.train.precision)) as session:
-            session.run(tf.global_variables_initializer())
-            seconds = _time(lambda: session.run(spec.train_op))
-        counts = [sum(math.prod(v.shape.as_list()) for v in variables)
-                  for variables in (tf.model_variables(), tf.trainable_variables())]
-    return *counts, seconds
+class _Timer(tf.train.SessionRunHook):
+    """Seconds of one of STEPS steps, after the FIRST; and how many values the variables hold."""
+
+    def begin(self) -> None:
+        self.parameters, self.trainable = (sum(math.prod(v.shape.as_list()) for v in variables)
+                                           for variables in (tf.model_variables(), tf.trainable_variables()))
+        self._ends: list[float] = []
+
+    def after_run(self, run_context: tf.train.SessionRunContext, run_values: tf.train.SessionRunValues) -> None:
+        self._ends.append(time.monotonic())
+
+    @property
+    def seconds(self) -> float:
+        return (self._ends[-1] - self._ends[FIRST - 1]) / STEPS
 
 
-def _evaluate(run: Run) -> float:
+def _train(run: Run) -> _Timer:
+    """Trains as a training does, by the same Estimator, but on drawn images and in a folder that is thrown away."""
+    timer = _Timer()
+    with tempfile.TemporaryDirectory() as folder:
+        make_estimator(run, Path(folder)).train(lambda: _drawn(run), hooks=[timer], steps=FIRST + STEPS)
+    return timer
+
+
+def _drawn(run: Run) -> tf.data.Dataset:
+    """The same batch for every step, so that drawing it costs none of them time."""
+    size = [run.images_per_step, *run.recipe.data.crop_size]
+    images, labels = _images(size), tf.random.uniform(size, 0, run.num_classes, tf.int32)
+
+    def batch(step: tf.Tensor, drawn: tuple[tf.Tensor, tf.Tensor]) -> tuple[Mapping[str, tf.Tensor], tf.Tensor]:
+        numbers = step * size[0] + tf.range(size[0], dtype=tf.int64)
+        return {'image': drawn[0], 'filename': tf.fill(size[:1], 'drawn'), 'number': numbers}, drawn[1]
+
+    once = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
+    return tf.data.Dataset.zip((tf.data.Dataset.range(FIRST + STEPS), once)).map(batch)
+
+
+def _evaluate(run: Run, config: estimator.RunConfig) -> float:
     size = [1, *run.recipe.data.crop_size]
     with tf.Graph().as_default():
+        tf.set_random_seed(config.tf_random_seed)
         spec = model_fn({'image': _images(size)}, None, MODES.PREDICT, {'run': run})
-        with tf.Session(config=session_config(run.recipe.train.precision)) as session:
+        with tf.Session(config=config.session_config) as session:
             session.run(tf.global_variables_initializer())
             return _time(lambda: session.run(spec.predictions['classes']))
 
@@ -119,6 +153,7 @@ def _evaluate(run: Run) -> float:
 def _one_view(run: Run) -> int:
     """Multiply-adds of the net alone, without scales, mirroring or tiles."""
     with tf.Graph().as_default() as graph, model_scope(training=False):
+        tf.set_random_seed(run.recipe.train.seed)  # nothing can be drawn without one in deterministic mode
         forward(run, tf.placeholder(tf.float32, [1, *run.recipe.data.crop_size, 3]), training=False,
                 output_stride=run.recipe.model.output_stride)
         return multiply_adds(graph)

@@ -15,7 +15,7 @@ from deeplab.recipes import epochs
 from deeplab.recipes.schema import SMALLEST_BATCH_NORM_BATCH, Recipe, Train
 from deeplab.reports import scope
 from deeplab.run import Run
-from deeplab.training import corrupt, eval_hooks, hooks, kernels, trained_on
+from deeplab.training import corrupt, eval_hooks, hooks, kernels, tracing, trained_on
 from deeplab.training.devices import in_use, is_chief, worker
 from deeplab.training.estimators import make_estimator, model_variables
 from deeplab.training.inputs import eval_input, index_evaluation, index_split, train_input
@@ -24,8 +24,10 @@ from pretrained import fitting, released, restore
 
 
 def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None = None,
-          allow_recipe_change: bool = False) -> int:
+          allow_recipe_change: bool = False, profile: int = 0) -> int:
     """Trains until `train.max_steps`, from the newest checkpoint of model_dir if there is one.
+
+    So many steps as `profile` says are traced.
 
     Returns:
       0 when the run is complete, 143 or 130 when SIGTERM or SIGINT ended it (a checkpoint of the last step is written).
@@ -65,7 +67,7 @@ def train(run: Run, model_dir: Path, *, strategy: tf.distribute.Strategy | None 
         stop.install()
         chosen = make_estimator(run, model_dir, strategy, warm_start)
         training = estimator.TrainSpec(train_input(run, model_dir, train_index), recipe.train.max_steps,
-                                       hooks=_train_hooks(run, model_dir, replicas, stop, best))
+                                       hooks=_train_hooks(run, model_dir, replicas, stop, best, profile))
         # hooks.Saver decides when: to Estimator's own throttle an evaluation's time is time since the last one.
         evaluation = estimator.EvalSpec(eval_input(run, eval_index), steps=None, start_delay_secs=0, throttle_secs=0,
                                         name=_evaluation_name(recipe),
@@ -218,8 +220,8 @@ def _warn_of_no_last_layers(run: Run, variables: Collection[str]) -> None:
             f'{" or ".join(optimizer.last_layer_parts(options))} in its name. optimizer.multipliers takes any name')
 
 
-def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint
-                 ) -> list[tf.train.SessionRunHook]:
+def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSignal, best: BestCheckpoint,
+                 profile: int) -> list[tf.train.SessionRunHook]:
     options = run.recipe.train
     chosen = [hooks.StopOnNan(), hooks.StopOnSignal(stop)]
     if is_chief():
@@ -228,6 +230,8 @@ def _train_hooks(run: Run, model_dir: Path, replicas: int, stop: hooks.StopSigna
         chosen.append(hooks.Console(str(model_dir), options.log_steps, options.max_steps,
                                     run.images_per_step * replicas))
         chosen.append(hooks.Saver(str(model_dir), options, stop))
+        if profile:
+            chosen.append(tracing.Profile(model_dir, profile))
     chosen.append(hooks.StopEarly(lambda: _is_reached(options.early_stopping_evals, best)))
     return chosen
 

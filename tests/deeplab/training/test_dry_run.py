@@ -10,7 +10,7 @@ from deeplab import run
 from deeplab.compat import tf
 from deeplab.layers.conv import biases, conv2d, conv2d_transpose, depthwise_conv2d
 from deeplab.recipes import recipe as recipes
-from deeplab.training import dry_run
+from deeplab.training import dry_run, estimators, peak
 from tests import models
 from tests.conftest import python
 
@@ -36,10 +36,32 @@ def test_multiply_adds_are_those_of_the_zoo(recipe, published):
     assert dry_run._one_view(run.resolve(recipes.load(recipe))) == pytest.approx(published, rel=0.01)
 
 
-def test_a_cost_is_measured():
-    cost = dry_run.measure(run.resolve(models.tiny(train__batch_size=2)))
+def test_a_cost_is_measured_of_what_a_training_runs(monkeypatch):
+    """By its Estimator, with its determinism, which can't be taken back, and its options of a session."""
+    made, switched = [], []
+    monkeypatch.setattr(estimators.tensorflow.config.experimental, 'enable_op_determinism', lambda: switched.append(1))
+    monkeypatch.setattr(estimators, 'session_config', lambda *given: made.append(given) or tf.ConfigProto())
+    monkeypatch.setattr(peak, 'SIDE', 64)
+    tiny = models.tiny(train__batch_size=2, train__deterministic=True, train__precision='bfloat16',
+                       train__data_format='channels_last', train__kernels='tensorflow')
+    cost = dry_run.measure(run.resolve(tiny))
     assert 0 < cost.trainable < cost.parameters
-    assert min(cost.multiply_adds, cost.step_seconds, cost.evaluation_seconds) > 0
+    assert min(cost.multiply_adds, cost.step_seconds, cost.evaluation_seconds, cost.peak) > 0
+    assert switched and set(made) == {('bfloat16', 'channels_last')}
+
+
+def test_a_peak_is_multiply_adds_a_second_of_the_fastest_product(monkeypatch):
+    seconds = iter([0.5, 0.25, 4.0, 1.0, 2.0])
+    monkeypatch.setattr(peak, '_seconds', lambda *given: next(seconds))
+    assert peak.peak('float32', side=8) == 8 ** 3 / 0.25
+
+
+def test_the_rate_is_told_in_pixels_and_as_a_share_of_the_peak(monkeypatch):
+    """20 GMAC an image, 3 times that a step, 4 images in 2 seconds: 120 GMAC/s of 480 that a product reaches."""
+    monkeypatch.setattr(dry_run, 'measure', lambda run: dry_run.Cost(2, 1, 20 * 10**9, 2.0, 480e9, 1.0, 1))
+    said = '\n'.join(dry_run.dry_run(run.resolve(models.tiny(train__batch_size=4, data__crop_size=(500, 1000))))[0])
+    assert '2.00 s a step, 2.0 images/s, 1.00 M pixels/s' in said
+    assert '240 GFLOP/s' in said and "25.0% of this machine's 960, measured by a matrix product in float32" in said
 
 
 SIZE = rows.load('synthetic').splits['train'].num_images
@@ -74,7 +96,7 @@ def test_epochs_of_unknown_size_are_not_guessed(changes, steps, monkeypatch):
 
 def whole_recipe(monkeypatch, **changes):
     """The line about the whole recipe, if there is one, and what is missing; a step takes 2 seconds."""
-    monkeypatch.setattr(dry_run, 'measure', lambda run: dry_run.Cost(2, 1, 1, 2.0, 1.0, 1))
+    monkeypatch.setattr(dry_run, 'measure', lambda run: dry_run.Cost(2, 1, 1, 2.0, 1.0, 1.0, 1))
     lines, missing = dry_run.dry_run(run.resolve(models.tiny(**changes)))
     assert len(lines) >= 5
     return [line for line in lines if line.startswith('the whole recipe')], missing
