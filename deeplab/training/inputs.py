@@ -26,14 +26,27 @@ def train_input(run: Run, model_dir: Path, index: input_fn.RecordIndex
                 ) -> Callable[..., tf.data.Dataset]:
     def build(input_context: tf.distribute.InputContext | None = None) -> tf.data.Dataset:
         context = input_context or tf.distribute.InputContext()
-        return input_fn.train_dataset(
+        return _untuned(input_fn.train_dataset(
             index, run.augmentation, batch_size=run.images_per_step, seed=run.recipe.train.seed,
             start_step=latest_step(model_dir), max_steps=run.recipe.train.max_steps,
             ignore_label=run.dataset.ignore_label, order=run.recipe.data.order,
             num_replicas=context.num_replicas_in_sync, pipeline=context.input_pipeline_id,
-            num_pipelines=context.num_input_pipelines)
+            num_pipelines=context.num_input_pipelines))
     return build
 
 
 def eval_input(run: Run, index: input_fn.RecordIndex) -> Callable[[], tf.data.Dataset]:
-    return lambda: input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label)
+    return lambda: _untuned(input_fn.eval_dataset(index, ignore_label=run.dataset.ignore_label))
+
+
+def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset without TensorFlow's tuning of its parallelism, which is then that of the cores, 16 at most.
+
+    The tuner's thread sleeps for up to a minute between two rounds. What ends it wakes it before it notes that it is to
+    end, so that it may fall asleep again, and the end of the iterator, of training or of an evaluation, waits for it
+    (tensorflow/tensorflow@v2.15.1:tensorflow/core/framework/cancellation.cc, StartCancelWithStatus, and model.cc,
+    OptimizeLoop).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
