@@ -20,13 +20,12 @@ def reasons(result: Mapping[str, Any], row: Recipe | None = None, lowest: float 
 
     Empty where the result isn't below the lowest figure that is enough, by default what the row expects.
     """
-    run = recipes.recorded(result['recipe'])
-    row = row or run
+    row = row or recipes.recorded(result['recipe'])
     if lowest is None and row.expected.mean_iou is not None:
         lowest = row.expected.mean_iou - row.expected.tolerance
     if lowest is None or result['scores']['mean_iou'] >= lowest:
         return []
-    found = [*_training(result, run, row), *_data(result, row), *_protocol(result['protocol'], row),
+    found = [*_training(result, trained(result), row), *_data(result, row), *_protocol(result['protocol'], row),
              *_precision(result)]
     return [*(found or [UNEXPLAINED]), *_classes(result)]
 
@@ -63,10 +62,24 @@ def in_steps(row: Recipe) -> Recipe:
     return epochs.in_steps(row, split.num_images, row.train.batch_size * row.train.accumulate_steps)
 
 
+def of_training(row: Recipe, run: Recipe) -> list[str]:
+    """The fields that decide the weights and that a run chose otherwise than the row, a line each."""
+    followed = []
+    if row.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
+        followed.append('loss.label_weights')
+    if row.train.kernels == 'auto':  # nor is which of them the machine had
+        followed.append('train.kernels')
+    return [line for line in recipes.difference(row, run) if not line.startswith(tuple(followed))]
+
+
+def trained(result: Mapping[str, Any]) -> Recipe:
+    """The recipe that a result's weights were trained by, which evaluation may have changed: precision, for one."""
+    return recipes.override(recipes.recorded(result['recipe']), result.get('training', {}).get('recipe', {}))
+
+
 def _training(result: Mapping[str, Any], run: Recipe, row: Recipe) -> Iterator[str]:
     step = result['checkpoint']['global_step']
-    changes = [line for line in recipes.difference(row, run)
-               if not line.startswith(('train.max_steps', 'loss.label_weights'))]
+    changes = [line for line in of_training(row, run) if not line.startswith('train.max_steps')]
     if not step:  # released weights: their training isn't this recipe's
         yield from (f'the model was changed: {line}' for line in changes if line.startswith('model.'))
         return

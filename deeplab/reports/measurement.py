@@ -29,7 +29,7 @@ from deeplab.recipes import beside, protocol
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
 from deeplab.reports import status
-from deeplab.reports.differences import in_steps, other_conditions
+from deeplab.reports.differences import in_steps, of_training, other_conditions
 from deeplab.reports.results import shipped
 from deeplab.reports.scope import Scope, images
 from pretrained import catalog
@@ -42,8 +42,8 @@ class Measurement:
     """One evaluation; `confusion_matrix` is int64 [C,C], rows the truth, and `trimap` has one for each width.
 
     `list_sha256` is of the names of the images that were evaluated, `split_images` counts those of the whole split,
-    `averaged` names the checkpoints whose mean was evaluated, if it was one, and `training_data` is what
-    its run was trained on, as it recorded it.
+    `averaged` names the checkpoints whose mean was evaluated, if it was one; `trained` and `training_data` are by what
+    recipe and on what its run was trained, as it recorded them.
     """
 
     recipe: Recipe
@@ -59,6 +59,7 @@ class Measurement:
     seconds: float
     trimap: Mapping[int, np.ndarray] = field(default_factory=dict)
     averaged: tuple[str, ...] = ()
+    trained: Recipe | None = None
     training_data: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
@@ -178,7 +179,7 @@ def to_dict(measured: Measurement) -> dict[str, Any]:
                      'tf-slim': importlib.metadata.version('tf-slim'), 'numpy': np.__version__,
                      'pillow': PIL.__version__},
         'hardware': {'cpu': _cpu_model(), 'cores': os.cpu_count(), 'gpus': list(measured.gpus)},
-        'recipe': _portable_recipe(measured.recipe),
+        'recipe': recipes.to_dict(_portable(measured.recipe)),
         'confusion_matrix': measured.confusion_matrix.tolist(),
     }
 
@@ -194,11 +195,11 @@ def portable(path: str) -> str:
     return '/'.join(filter(None, (run if folder.partition('.')[0] in beside.OF_A_RUN else '', folder, name)))
 
 
-def _portable_recipe(recipe: Recipe) -> dict[str, Any]:
+def _portable(recipe: Recipe) -> Recipe:
     """The recipe with its paths as `portable` has them."""
     paths = ('data.record_dir', 'init.checkpoint')
     changed = {path: portable(recipes.get(recipe, path)) for path in paths}
-    return recipes.to_dict(recipes.override(recipe, changed | {'data.dataset': Path(recipe.data.dataset).name}))
+    return recipes.override(recipe, changed | {'data.dataset': Path(recipe.data.dataset).name})
 
 
 def _categories(measured: Measurement) -> dict[str, Any] | None:
@@ -229,15 +230,20 @@ def _trimap(measured: Measurement) -> dict[str, Any] | None:
 
 def _training(measured: Measurement) -> dict[str, Any]:
     """How far the weights were trained, and in what the run differs from the row of its name."""
-    row = recipes.table().get(measured.recipe.name)
+    row, run = recipes.table().get(measured.recipe.name), measured.trained or measured.recipe
     row = in_steps(row) if row else None
-    differences = recipes.difference(row, measured.recipe) if row else []
-    if measured.recipe.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
-        differences = [line for line in differences if not line.startswith('loss.label_weights')]
     return {'steps': measured.global_step, 'recipe_steps': row.train.max_steps if row else None,
-            'differs_from_recipe': differences,
+            'differs_from_recipe': of_training(row, run) if row else [],
+            'recipe': _otherwise(_portable(run), _portable(measured.recipe)),
             'data': [{name: value for name, value in data.items() if name != 'shards'}  # which are of the machine
                      for data in measured.training_data]}
+
+
+def _otherwise(run: Recipe, evaluated: Recipe) -> dict[str, Any]:
+    """What decided the weights, by path, where it isn't in the recipe of their evaluation."""
+    values = {path: recipes.get(run, path) for path, field in recipes.fields().items()
+              if path == 'init.checkpoint' or not field.metadata['free']}
+    return {path: value for path, value in values.items() if value != recipes.get(evaluated, path)}
 
 
 def _cpu_model() -> str:

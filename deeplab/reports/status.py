@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-from deeplab.reports.differences import comparable, in_steps, same_weights
+from deeplab.reports.differences import comparable, in_steps, of_training, same_weights, trained
 from pretrained import catalog
 
 STATUSES = {
@@ -18,8 +18,6 @@ STATUSES = {
     'reproduced': 'trained here by its own recipe, and inside the tolerance of a published figure'}
 # {row: recording in tests/oracle}, which tests/contracts/test_checked.py compares with the recordings.
 CHECKED = Path(__file__).with_name('checked.json')
-# What an evaluation sets for itself: its precision is part of the protocol.
-OF_EVALUATION = ('train.precision',)
 
 
 class Figure(NamedTuple):
@@ -94,15 +92,9 @@ def _folders() -> frozenset[str]:
 
 def _trained_by(result: Mapping[str, Any], row: Recipe) -> bool:
     """Whether weights are of the last step of the row's recipe, with nothing changed, and began as it does."""
-    run, checkpoint = recipes.recorded(result['recipe']), result['checkpoint']
-    apart = [*OF_EVALUATION]
-    if row.loss.class_weights != 'none':  # what the rule made of the data isn't a choice
-        apart.append('loss.label_weights')
-    if row.train.kernels == 'auto':  # nor is which of them the machine had
-        apart.append('train.kernels')
-    changed = [line for line in recipes.difference(row, run) if not line.startswith(tuple(apart))]
+    run, checkpoint = trained(result), result['checkpoint']
     whole = 0 < row.train.max_steps == checkpoint['global_step'] and not checkpoint['mean_of']
-    return whole and not changed and same_weights(row.init.checkpoint, run.init.checkpoint)
+    return whole and not of_training(row, run) and same_weights(row.init.checkpoint, run.init.checkpoint)
 
 
 def _reproduces(result: Mapping[str, Any], row: Recipe) -> bool:

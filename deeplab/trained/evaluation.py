@@ -13,6 +13,7 @@ from deeplab import metrics
 from deeplab.compat import tensorflow, tf
 from deeplab.recipes import beside
 from deeplab.recipes import recipe as recipes
+from deeplab.recipes.schema import Recipe
 from deeplab.reports import scope
 from deeplab.reports.measurement import Measurement
 from deeplab.reports.scope import Scope
@@ -60,7 +61,7 @@ def evaluate(model: Trained, model_dir: Path | None = None, pictures: Path | Non
         checkpoint=model.prefix, checkpoint_sha256=restore.fingerprint(model.prefix), global_step=model.step,
         gpus=tuple(device.name for device in tensorflow.config.list_physical_devices('GPU')),
         seconds=time.monotonic() - start, averaged=model.averaged,
-        training_data=trained_on.of(model.prefix, model.step),
+        trained=_trained_by(model.prefix), training_data=trained_on.of(model.prefix, model.step),
         trimap={width: np.asarray(values[f'{metrics.TRIMAP}/{width}'], np.int64) for width in recipe.evaluation.trimap})
 
 
@@ -79,6 +80,12 @@ def events(model: Trained, model_dir: Path | None) -> Path | None:
     parts = [] if trained_on == model.run.recipe.data.dataset else [model.run.dataset.name]
     parts += [scope.folder(model.run.recipe), *([f'mean{len(model.averaged)}'] if model.averaged else [])]
     return model_dir / f'eval_{"_".join(parts)}'
+
+
+def _trained_by(prefix: str) -> Recipe | None:
+    """The recipe that the run of a checkpoint recorded."""
+    recorded = beside.find(prefix)
+    return recipes.read_json(recorded) if recorded else None
 
 
 def _list_hash(index: RecordIndex, names: Sequence[str]) -> str | None:

@@ -15,7 +15,7 @@ from deeplab import metrics
 from deeplab.recipes import epochs
 from deeplab.recipes import recipe as recipes
 from deeplab.recipes.schema import Recipe
-from deeplab.reports import cells, measurement, status
+from deeplab.reports import cells, differences, measurement, status
 from deeplab.reports.scope import Scope
 from tests.paths import ROOT
 
@@ -192,8 +192,22 @@ def test_a_result_says_how_many_steps_of_its_row_were_run():
     run = recipes.override(row, {'train.max_steps': 7, 'loss.label_weights': (1.0, 2.0)})
     found = measurement.to_dict(dataclasses.replace(example(), recipe=run))['training']
     assert found == {'steps': 7, 'recipe_steps': row.train.max_steps,
-                     'differs_from_recipe': [f'train.max_steps: {row.train.max_steps} -> 7'], 'data': []}
+                     'differs_from_recipe': [f'train.max_steps: {row.train.max_steps} -> 7'], 'recipe': {}, 'data': []}
     assert measurement.to_dict(example())['training']['recipe_steps'] is None
+
+
+def test_a_result_says_what_training_had_otherwise_than_evaluation():
+    """Fields that decide no weights are those of the evaluation."""
+    row = recipes.load('deeplabv3plus_mnv2_camvid')
+    trained = recipes.override(row, {'train.kernels': 'own', 'init.checkpoint': '/here/weights/mobilenet_v2_0.35_224',
+                                     'data.record_dir': '/there', 'evaluation.flip': True})
+    evaluated = recipes.override(row, {'train.precision': 'float32'})
+    record = measurement.to_dict(dataclasses.replace(example(), recipe=evaluated, trained=trained))
+    assert record['training']['differs_from_recipe'] == []
+    assert record['training']['recipe'] == {'train.precision': 'bfloat16', 'train.kernels': 'own',
+                                            'init.checkpoint': 'weights/mobilenet_v2_0.35_224'}
+    again = differences.trained(json.loads(json.dumps(record)))
+    assert differences.of_training(row, again) == [] and again.train.precision == 'bfloat16'
 
 
 def test_the_steps_of_a_row_in_epochs_are_counted():
@@ -202,7 +216,7 @@ def test_the_steps_of_a_row_in_epochs_are_counted():
     run = dataclasses.replace(example(), recipe=epochs.in_steps(row, 10582, row.train.batch_size))
     assert row.train.max_steps == 0 and steps > 20000
     assert measurement.to_dict(run)['training'] == {
-        'steps': 7, 'recipe_steps': steps, 'differs_from_recipe': [], 'data': []}
+        'steps': 7, 'recipe_steps': steps, 'differs_from_recipe': [], 'recipe': {}, 'data': []}
 
 
 def test_no_result_is_overwritten(tmp_path):

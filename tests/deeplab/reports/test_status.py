@@ -47,7 +47,7 @@ def test_what_is_changed_reproduces_nothing(changes):
 
 
 @pytest.mark.parametrize('changes', [
-    {'protocol__precision': 'float32'}, {'recipe__train__precision': 'float32'}, {'recipe__train__save_steps': 9},
+    {'protocol__precision': 'float32'}, {'recipe__train__save_steps': 9},
     {'recipe__init__checkpoint': 'weights/mobilenet_v2_0.35_224'}, {'recipe__data__record_dir': 'elsewhere'},
     {'recipe__status': 'ported'},
 ])
@@ -65,6 +65,14 @@ def test_a_row_that_names_the_kernels_is_run_by_those():
     row = recipes.override(ROW, {'train.kernels': 'tensorflow'})
     assert status.of(row, [result(row)]) == 'reproduced'
     assert status.of(row, [result(row, recipe__train__kernels='own')]) == 'built'
+
+
+def test_the_precision_that_counts_is_that_of_training():
+    """An evaluation's is of the protocol."""
+    assert ROW.train.precision == 'bfloat16'
+    evaluated = result(protocol__precision='float32', recipe__train__precision='float32')
+    assert status.of(ROW, [evaluated]) == 'built'
+    assert status.of(ROW, [evaluated | {'training': {'recipe': {'train.precision': 'bfloat16'}}}]) == 'reproduced'
 
 
 def test_a_row_in_epochs_is_run_whole():

@@ -77,8 +77,9 @@ def test_scores_are_those_of_the_predicted_pngs(latest, raw, model_dir, tmp_path
 
 def test_scores_and_pictures_go_to_tensorboard_apart_from_training(record_dir, model_dir, tmp_path, capsys):
     status, result = evaluated(tmp_path, record_dir, '--model_dir', model_dir, '--evaluation.flip', 'true',
-                               '--output_stride', 8, '--check', '--expected.mean_iou', 99)
+                               '--output_stride', 8, '--train.seed', 5, '--check', '--expected.mean_iou', 99)
     assert status == 1
+    assert result['recipe']['train']['seed'] == 5 and result['training']['recipe'] == {'train.seed': 0}
     assert result['training']['data'] == [{'from_step': step, 'list_sha256': digest, 'images_per_step': 8}
                                           for step, digest in ((0, 'aa'), (5, 'bb'))]  # the checkpoint is of step 7
     assert f'measured {result["scores"]["mean_iou"]:.4f}, expected 99' in capsys.readouterr().out
