@@ -1,12 +1,15 @@
 """Records -> batches. Which examples a training step sees, and how they look, depends on (seed, step) alone."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
 from datasets.input.augment import Augmentation, augment
 from datasets.input.index import RecordIndex, index_records, refuse_corrupt
 from datasets.input.order import ORDERS
-from datasets.records.decode import checked, decode, read
+from datasets.records.decode import decode, illegal, read_all, sound
 from datasets.records.ids import LegalIds
 
 __all__ = ['Augmentation', 'RecordIndex', 'eval_dataset', 'index_records', 'refuse_corrupt', 'train_dataset']
@@ -28,35 +31,58 @@ def train_dataset(index: RecordIndex, augmentation: Augmentation, *, batch_size:
     _check_ignore_label(index, ignore_label)
     own_replicas = num_replicas // num_pipelines
     own, all_ = own_replicas * batch_size, num_replicas * batch_size
-    files, offsets = _table(index)
 
-    def example(position: tf.Tensor) -> tuple[dict, tf.Tensor]:
+    def place(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         number = position // own * all_ + pipeline * own + position % own
         row = ORDERS[order](number % index.num_examples, seed, number // index.num_examples, index.num_examples)
         if index.corrupt:  # the order of all others stays what it was
             row = tf.gather(tf.constant(index.rows), row)
-        image, label, filename = _example(files, offsets, row, index.legal)
-        image, label = augment(image, label, augmentation, ignore_label, seed, number)
-        return {'image': image, 'filename': filename, 'number': number}, label
+        return row, number
 
-    positions = tf.data.Dataset.range(start_step * own, max_steps * own)
-    examples = positions.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return examples.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    def finish(example: Example, number: tf.Tensor) -> tuple[dict, tf.Tensor]:
+        image, label = augment(example.image, example.label, augmentation, ignore_label, seed, number)
+        return {'image': image, 'filename': example.filename, 'number': number}, label
+
+    return _batches(index, tf.data.Dataset.range(start_step * own, max_steps * own).map(place), finish, batch_size)
 
 
 def eval_dataset(index: RecordIndex, *, ignore_label: int, limit: int | None = None) -> tf.data.Dataset:
     """The split once, in record order, one example a batch at its own size; features hold 'height', 'width' too."""
     _check_ignore_label(index, ignore_label)
-    files, offsets = _table(index)
 
-    def example(row: tf.Tensor) -> tuple[dict, tf.Tensor]:
-        image, label, filename = _example(files, offsets, row, index.legal)
-        height, width = tf.unstack(tf.shape(label))
-        return {'image': image, 'filename': filename, 'number': row, 'height': height, 'width': width}, label
+    def finish(example: Example, number: tf.Tensor) -> tuple[dict, tf.Tensor]:
+        height, width = tf.unstack(tf.shape(example.label))
+        return {'image': example.image, 'filename': example.filename, 'number': number, 'height': height,
+                'width': width}, example.label
 
     rows = tf.data.Dataset.range(min(index.num_examples, limit or index.num_examples))
-    examples = rows.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return examples.batch(1, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return _batches(index, rows.map(lambda row: (row, row)), finish, batch_size=1)
+
+
+class Example(NamedTuple):
+    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w], and file name."""
+
+    image: tf.Tensor
+    label: tf.Tensor
+    filename: tf.Tensor
+
+
+def _batches(index: RecordIndex, places: tf.data.Dataset,
+             finish: Callable[[Example, tf.Tensor], tuple[dict, tf.Tensor]], batch_size: int) -> tf.data.Dataset:
+    """Batches of what `finish` makes of the examples at places (row, number), in their order.
+
+    Nothing that is mapped in parallel may be stateful: TensorFlow's deterministic mode would map it one by one.
+    """
+    files, offsets = _table(index)
+
+    def make(place: tuple[tf.Tensor, tf.Tensor], serialized: tf.Tensor) -> tuple[dict, tf.Tensor, tf.Tensor]:
+        row, number = place
+        example, fault = _example(files[row], offsets[row], row, serialized, index.legal)
+        return *finish(example, number), fault
+
+    records = read_all(places.map(lambda row, _: (files[row], offsets[row])))
+    examples = tf.data.Dataset.zip((places, records)).map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return sound(examples.batch(batch_size, drop_remainder=True)).prefetch(tf.data.AUTOTUNE)
 
 
 def _check_ignore_label(index: RecordIndex, ignore_label: int) -> None:
@@ -71,15 +97,15 @@ def _table(index: RecordIndex) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.repeat(tf.constant(index.files), counts), tf.constant(np.concatenate(index.offsets))
 
 
-def _example(files: tf.Tensor, offsets: tf.Tensor, row: tf.Tensor, legal: LegalIds | None
-             ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w] and file name of a record, whose ids are checked.
+def _example(file: tf.Tensor, offset: tf.Tensor, row: tf.Tensor, serialized: tf.Tensor, legal: LegalIds | None
+             ) -> tuple[Example, tf.Tensor]:
+    """A record, and what is wrong with its labels or ''.
 
     Records of rishizek/tensorflow-deeplab-v3-plus have no name and are told by their place.
     """
-    image, label, filename = decode(read(files[row], offsets[row]))
+    image, label, filename, fault = decode(serialized)
     if legal:
-        label = checked(label, legal, tf.strings.join([
-            files[row], ': record at byte ', tf.strings.as_string(offsets[row]), ' (', filename, ')']))
-    place = tf.strings.join([files[row], '#', tf.strings.as_string(row)])
-    return tf.cast(image, tf.float32), tf.cast(label, tf.int32), tf.where(tf.equal(filename, ''), place, filename)
+        place = tf.strings.join([file, ': record at byte ', tf.strings.as_string(offset), ' (', filename, ')'])
+        fault = tf.where(tf.equal(fault, ''), illegal(label, legal, place), fault)
+    named = tf.where(tf.equal(filename, ''), tf.strings.join([file, '#', tf.strings.as_string(row)]), filename)
+    return Example(tf.cast(image, tf.float32), tf.cast(label, tf.int32), named), fault

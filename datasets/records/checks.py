@@ -78,7 +78,7 @@ class Reader:
             self._place = tf.compat.v1.placeholder(tf.string, []), tf.compat.v1.placeholder(tf.int64, [])
             self._encoded = tf.compat.v1.placeholder(tf.string, [])
             self._serialized = decode.read(*self._place)
-            image, label, _ = decode.decode(self._encoded)
+            image, label, _, _ = decode.decode(self._encoded)
             self._decoded = tf.shape(image)[:2], label
         # Not on GPUs, whose memory the training wants.
         self._session = tf.compat.v1.Session(graph=graph, config=tf.compat.v1.ConfigProto(device_count={'GPU': 0}))

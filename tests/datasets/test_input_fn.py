@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
 
 from datasets import row as rows
 from datasets.input.augment import Augmentation, augment
@@ -10,6 +11,7 @@ from datasets.input.index import index_records
 from datasets.input.order import ORDERS
 from datasets.input_fn import eval_dataset, train_dataset
 from datasets.records import tfrecord
+from datasets.records.ids import LegalIds
 from tests.datasets import drawn
 from tests.datasets.records.test_tfrecord import rishizek
 
@@ -62,6 +64,30 @@ def test_a_step_depends_on_seed_and_step_alone(index):
         assert len(resumed) == 20 - start
         for batch, other in zip(uninterrupted[start:], resumed, strict=True):
             assert_same(batch, other)
+
+
+@pytest.mark.parametrize('make', [
+    lambda index: train_dataset(index, AUGMENTATION, batch_size=2, seed=1, start_step=0, max_steps=2, ignore_label=255),
+    lambda index: eval_dataset(index, ignore_label=255)], ids=['training', 'evaluation'])
+def test_deterministic_mode_leaves_the_pipeline_parallel(index, make):
+    """It takes the parallelism from a map of what counts as stateful, and prefetching too where that isn't in a list.
+
+    Which are kDeterministicStatefulOps and kDeterministicStatefulOpsWhenAsync in
+    tensorflow/tensorflow@1ac4593:tensorflow/core/grappler/optimizers/data/make_deterministic.cc.
+    """
+    with tf.Graph().as_default() as graph:
+        make(dataclasses.replace(index, legal=LegalIds(21, 255)))
+        made = graph.as_graph_def()
+    stateful = {function.signature.name: {node.op for node in function.node_def if is_stateful(node.op)}
+                for function in made.library.function}
+    parallel = [node.attr['f'].func.name for node in made.node if node.op == 'ParallelMapDatasetV2']
+    assert len(parallel) == 1 and not stateful[parallel[0]]
+    assert set.union(*stateful.values()) == {'Assert', 'TFRecordDatasetV2', 'TensorSliceDataset'}
+
+
+def is_stateful(operation):
+    known = op_def_registry.get(operation)  # None is a function, which is in the library itself
+    return known is not None and known.is_stateful
 
 
 def test_another_seed_gives_another_order(index):
@@ -258,5 +284,5 @@ def test_a_shard_cut_after_indexing_stops_the_graph(tmp_path):
     index = index_records(tmp_path, 'val')
     path = tmp_path / 'val-00000-of-00001.tfrecord'
     path.write_bytes(path.read_bytes()[:index.offsets[0][2]])
-    with pytest.raises(tf.errors.InvalidArgumentError, match='empty'):
+    with pytest.raises(tf.errors.InvalidArgumentError, match='val-00000-of-00001.tfrecord is empty from byte'):
         drawn.batches(lambda: eval_dataset(index, ignore_label=255))
