@@ -52,15 +52,15 @@ def eval_dataset(index: RecordIndex, *, ignore_label: int, limit: int | None = N
 
     def finish(example: Example, number: tf.Tensor) -> tuple[dict, tf.Tensor]:
         height, width = tf.unstack(tf.shape(example.label))
-        return {'image': example.image, 'filename': example.filename, 'number': number, 'height': height,
-                'width': width}, example.label
+        return {'image': tf.cast(example.image, tf.float32), 'filename': example.filename, 'number': number,
+                'height': height, 'width': width}, tf.cast(example.label, tf.int32)
 
     rows = tf.data.Dataset.range(min(index.num_examples, limit or index.num_examples))
     return _batches(index, rows.map(lambda row: (row, row)), finish, batch_size=1)
 
 
 class Example(NamedTuple):
-    """Image float32 [h, w, 3] in 0..255, labels int32 [h, w], and file name."""
+    """Image uint8 [h, w, 3], labels uint8 [h, w], and file name."""
 
     image: tf.Tensor
     label: tf.Tensor
@@ -108,4 +108,4 @@ def _example(file: tf.Tensor, offset: tf.Tensor, row: tf.Tensor, serialized: tf.
         place = tf.strings.join([file, ': record at byte ', tf.strings.as_string(offset), ' (', filename, ')'])
         fault = tf.where(tf.equal(fault, ''), illegal(label, legal, place), fault)
     named = tf.where(tf.equal(filename, ''), tf.strings.join([file, '#', tf.strings.as_string(row)]), filename)
-    return Example(tf.cast(image, tf.float32), tf.cast(label, tf.int32), named), fault
+    return Example(image, label, named), fault

@@ -24,10 +24,12 @@ def official_input(arrays):
     return tf.constant(arrays['in_image'], tf.float32), tf.constant(arrays['in_label'][..., 0], tf.int32)
 
 
-def augmented(image, label, augmentation, numbers, ignore_label=255, seed=0):
-    """What `augment` makes of one example under several numbers."""
+def augmented(image, label, augmentation, numbers, ignore_label=255, seed=0, as_they_are=False):
+    """What `augment` makes of one example, in 32 bits or as it is, under several numbers."""
+    types = (None, None) if as_they_are else (tf.float32, tf.int32)
+
     def one(number):
-        return augment.augment(tf.constant(image, tf.float32), tf.constant(label, tf.int32), augmentation, ignore_label,
+        return augment.augment(tf.constant(image, types[0]), tf.constant(label, types[1]), augmentation, ignore_label,
                                seed, number)
     return drawn.batches(lambda: tf.data.Dataset.from_tensor_slices(np.asarray(numbers, np.int64)).map(one))
 
@@ -192,6 +194,38 @@ def test_chance_comes_from_seed_and_number_alone():
         np.testing.assert_array_equal(ids, first[number][1])
     other = augmented(image, label, augmentation, range(10), seed=1)
     assert sum(np.array_equal(a[0], b[0]) for a, b in zip(first, other, strict=True)) < 3
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'pad_value': MEAN_PIXEL, 'pad_center': True}, {'min_resize': 9, 'max_resize': 14},
+    {'rotation': 20.0, 'blur': 1.0, 'brightness': 0.1, 'pad_value': MEAN_PIXEL}])
+def test_an_example_in_eight_bits_gives_the_same_as_in_32(options):
+    random = np.random.RandomState(0)
+    augmentation = Augmentation((12, 10), 0.5, 2.0, **options)
+    for height, width in ((11, 13), (6, 21), (12, 10)):
+        image, label = random.randint(0, 256, (height, width, 3)), random.randint(0, 256, (height, width))
+        for small, large in zip(augmented(np.uint8(image), np.uint8(label), augmentation, range(9), as_they_are=True),
+                                augmented(image, label, augmentation, range(9)), strict=True):
+            for found, expected in zip(small, large, strict=True):
+                assert found.dtype == expected.dtype
+                np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize('center', [False, True])
+def test_padding_adds_and_subtracts_the_pad_value(center):
+    """In float32, by hand: the rounding is what the released weights and all earlier runs were trained with."""
+    augmentation = dataclasses.replace(PLAIN, pad_value=MEAN_PIXEL, pad_center=center)
+    random, value = np.random.RandomState(0), np.float32(MEAN_PIXEL)
+    for height, width in ((8, 10), (8, 7), (5, 10), (5, 7), (1, 1)):
+        image, label = np.float32(random.uniform(0, 255, (height, width, 3))), random.randint(0, 256, (height, width))
+        above, left = ((8 - height) // 2, (10 - width) // 2) if center else (0, 0)
+        expected, ids = np.zeros((8, 10, 3), np.float32), np.full((8, 10), 7)
+        expected[above:above + height, left:left + width] = image - value
+        ids[above:above + height, left:left + width] = label
+        found, found_ids = drawn.evaluate(lambda image=image, label=label: augment.pad(
+            tf.constant(image), tf.constant(np.uint8(label)), augmentation, 7))
+        np.testing.assert_array_equal(found, expected + value)
+        np.testing.assert_array_equal(found_ids, ids)
 
 
 FAULTS = ({'crop_size': (0, 5)}, {'min_scale': 0.0}, {'min_scale': 2.0, 'max_scale': 1.0}, {'scale_step': -0.25},
