@@ -20,8 +20,7 @@ from deeplab.run import Run
 from deeplab.trained import checkpointed
 from deeplab.trained import evaluation as evaluations
 from deeplab.training import eval_hooks, inputs, kernels
-from deeplab.training.devices import session_config
-from deeplab.training.estimators import model_variables
+from deeplab.training.estimators import make_estimator, model_variables
 
 EVALUATED = 'deeplabv3_mnv2_dm05_voc_os16'  # the row whose protocol is the official eval.py's default
 
@@ -132,9 +131,8 @@ def _resolved(row: str, fields: dict[str, Any]) -> Run:
 
 @contextlib.contextmanager
 def _graph(run: Run) -> Iterator[tf.Graph]:
-    """A new one, deterministic as a training's is; from then on every graph of the process needs a seed."""
-    if run.recipe.train.deterministic:
-        tensorflow.config.experimental.enable_op_determinism()
+    """A new one, in a process that is set up as by the Estimator of a training; every graph needs a seed then."""
+    make_estimator(run, Path(tempfile.gettempdir()))
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(run.recipe.train.seed)
         yield graph
@@ -142,7 +140,8 @@ def _graph(run: Run) -> Iterator[tf.Graph]:
 
 def _session(run: Run, graph: tf.Graph) -> tf.Session:
     with graph.as_default():
-        session = tf.Session(graph=graph, config=session_config(run.recipe.train.precision))
+        config = make_estimator(run, Path(tempfile.gettempdir())).config
+        session = tf.Session(graph=graph, config=config.session_config)
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     return session
 
