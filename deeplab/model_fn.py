@@ -146,6 +146,7 @@ def _loss(run: Run, logits: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tf
     options = run.recipe.loss
     return losses.loss(logits, labels, run.dataset.ignore_label, options.name, step=step,
                        label_weights=options.label_weights or None, upsample_logits=options.upsample_logits,
+                       own=run.recipe.train.kernels == 'own',
                        **{name: getattr(options, name) for name in losses.options_of(options.name)})
 
 

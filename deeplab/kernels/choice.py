@@ -2,7 +2,7 @@
 
 from console.choices import choose
 from deeplab.compat import tensorflow, tf
-from deeplab.kernels import batch_norm
+from deeplab.kernels import batch_norm, cross_entropy
 from deeplab.kernels.build import Unavailable
 
 # What `train.kernels` may be, 'auto' being one of the others; of our own, the type of features by `train.precision`.
@@ -41,7 +41,8 @@ def _missing(precision: str) -> str:
     if tensorflow.config.list_physical_devices('GPU'):
         return 'they run on CPUs alone, and a GPU is here'
     try:
-        batch_norm.operations()
+        for kernel in (batch_norm, cross_entropy):
+            kernel.operations()
     except Unavailable as reason:
         return str(reason)
     return ''

@@ -149,7 +149,7 @@ class Train:
     seed: int = _option(0, 'decides initial values, data order, augmentation and dropout')
     precision: str = _option('float32', 'what convolutions compute in; variables stay float32', choices={
         'float32': '', 'bfloat16': '', 'float16': 'GPUs only'})
-    kernels: str = _option('auto', 'of batch norm in training', choices={
+    kernels: str = _option('auto', 'of batch norm and cross-entropy in training', choices={
         'auto': 'own in bfloat16, on a CPU with a compiler; recorded as what it was', 'own': 'in C++, see '
         'deeplab.kernels', 'tensorflow': ''})
     data_format: str = _option('auto', 'layout on GPUs: see deeplab.training.devices.session_config', choices={
