@@ -156,7 +156,8 @@ def test_a_row_in_epochs_is_told_in_steps():
     row = recipes.load('fc_densenet103_camvid')
     steps = math.ceil(row.train.epochs * rows.load('camvid').splits['train'].num_images / row.train.batch_size)
     assert row.train.max_steps == 0 and steps > 1000
-    run = changed(recipe=recipes.to_dict(epochs.in_steps(row, 367, row.train.batch_size)), scores__mean_iou=5.0)
+    run = changed(recipe=recipes.to_dict(epochs.in_steps(row, 367, row.train.batch_size)), training__recipe={},
+                  scores__mean_iou=5.0)
     assert shown(run | {'checkpoint': CAMVID['checkpoint'] | {'global_step': 7}})['steps'] == f'7 of {steps} steps'
     assert shown(run | {'checkpoint': CAMVID['checkpoint'] | {'global_step': steps}})['steps'] == f'{steps} steps'
     assert not [line for line in differences.reasons(run, differences.in_steps(row)) if 'recipe was changed' in line]
