@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 from console.choices import choose
 from deeplab.compat import tf
-from deeplab.kernels import cross_entropy as kernel
 from deeplab.layers import resize
 from deeplab.options import signature
 from deeplab.recipes import schema
+
+LEAST_PROBABILITY = 1e-30  # of a class, where its logarithm is taken
 
 
 class Batch(NamedTuple):
@@ -30,17 +31,16 @@ class Batch(NamedTuple):
     counted: tf.Tensor  # [P] bool: the label isn't ignored
     label_weights: Sequence[float] | None  # [C]
     step: tf.Tensor | None  # the global step
-    own: bool = False  # by our kernels
 
 
 def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int, name: str = 'cross_entropy', *,
          label_weights: Sequence[float] | None = None, upsample_logits: bool = True, step: tf.Tensor | None = None,
-         own: bool = False, **options: Any) -> tf.Tensor:
+         **options: Any) -> tf.Tensor:
     """The loss of that name, a key of LOSSES, over the pixels that aren't ignored; 0 when all are. A float32 scalar.
 
     logits [N,h,w,C] are brought to the size of labels [N,H,W] (bilinear), or, without `upsample_logits`, labels to that
     of the logits (nearest). A label outside [0, C) that isn't `ignore_label` has no gradient either, but counts as a
-    pixel where a loss is a mean over pixels. `own` takes our kernel in place of TensorFlow's cross-entropy.
+    pixel where a loss is a mean over pixels.
     """
     logits = tf.cast(logits, tf.float32)
     if upsample_logits:
@@ -50,13 +50,27 @@ def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int, name: str = 'c
     num_classes = logits.shape[-1]
     if label_weights is not None and len(label_weights) != num_classes:
         raise ValueError(f'{len(label_weights)} label_weights for {num_classes} classes')
-    logits = tf.reshape(logits, [-1, num_classes])
+    batch = _batch(logits, labels, ignore_label)._replace(label_weights=label_weights, step=step)
+    return choose('loss.name', name, LOSSES)(batch, **options)
+
+
+def of_probabilities(probabilities: tf.Tensor, labels: tf.Tensor, ignore_label: int) -> tf.Tensor:
+    """`loss` by cross-entropy of the logits that have these probabilities [N,H,W,C], for labels [N,H,W].
+
+    It takes one logarithm a pixel, of the true class's probability, where logits would need one of a sum over classes.
+    """
+    batch = _batch(probabilities, labels, ignore_label)
+    true = tf.gather(batch.logits, batch.classes, axis=1, batch_dims=1)
+    return _mean(-tf.log(tf.maximum(true, LEAST_PROBABILITY)) * _pixel_weights(batch), batch.counted)
+
+
+def _batch(scores: tf.Tensor, labels: tf.Tensor, ignore_label: int) -> Batch:
+    num_classes = scores.shape[-1]
     labels = tf.reshape(labels, [-1])
     counted = tf.not_equal(labels, ignore_label)
     is_class = (labels >= 0) & (labels < num_classes) & counted
     classes = tf.where(is_class, labels, tf.zeros_like(labels))
-    return choose('loss.name', name, LOSSES)(
-        Batch(logits, classes, is_class, counted, label_weights, step, own), **options)
+    return Batch(tf.reshape(scores, [-1, num_classes]), classes, is_class, counted, None, None)
 
 
 def cross_entropy(batch: Batch, *, label_smoothing: float = 0.0, top_k_percent: float = 1.0, top_k_ramp_steps: int = 0,
@@ -177,8 +191,6 @@ def _check_mining(top_k_percent: float, top_k_ramp_steps: int, step: tf.Tensor |
 
 def _surprises(batch: Batch) -> tf.Tensor:
     """-ln p [P] of the true class; something finite where there is none."""
-    if batch.own:
-        return kernel.cross_entropy(batch.logits, batch.classes)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch.classes, logits=batch.logits)
 
 

@@ -77,9 +77,8 @@ def _evaluate(run: Run, features: Mapping[str, tf.Tensor], labels: tf.Tensor) ->
     """One image a step; the confusion matrix over the whole split decides every score."""
     options = run.recipe.loss
     images, labels, (classes, probabilities) = _predict_for_scores(run, features['image'], labels)
-    log_probabilities = tf.log(tf.maximum(probabilities, 1e-30))  # a log-softmax is a fixed point of softmax
     # Plain cross-entropy whatever is trained with: runs can be compared.
-    loss = losses.loss(log_probabilities, labels, run.dataset.ignore_label)
+    loss = losses.of_probabilities(probabilities, labels, run.dataset.ignore_label)
     loss += losses.l2_loss(tf.trainable_variables(), options.weight_decay, options.weight_decay_rule)
     values, update = metrics.streaming_confusion_matrix(
         labels, classes, run.num_classes, run.dataset.ignore_label, lambda matrix: _scores(run, matrix))

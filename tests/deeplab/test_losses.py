@@ -3,7 +3,6 @@ import pytest
 
 from deeplab import losses
 from deeplab.compat import tf
-from tests import kernels
 from tests.deeplab import oracle
 
 IGNORE = 255
@@ -45,20 +44,31 @@ def run(logits, labels, ignore_label=IGNORE, **options):
         return session.run([loss, tf.gradients(loss, logits)[0]])
 
 
-OWN = pytest.mark.parametrize('own', [False, pytest.param(True, marks=kernels.needed)])
-
-
-@OWN
-def test_equals_the_definition_over_pixels_that_are_not_ignored(own):
+def test_equals_the_definition_over_pixels_that_are_not_ignored():
     logits, labels = random_case()
-    loss, _ = run(logits, labels, own=own)
+    loss, _ = run(logits, labels)
     np.testing.assert_allclose(loss, pixel_losses(logits, labels).sum() / (labels != IGNORE).sum(), rtol=1e-6)
 
 
-@OWN
-def test_gradient_equals_finite_differences_and_is_zero_where_ignored(own):
+def test_of_probabilities_is_the_loss_of_the_logits_that_have_them():
+    """In numpy: logarithms of all, and a log-softmax of these. Foreign labels count as pixels, as in `loss`."""
+    logits, labels = random_case()
+    labels[0, 0, :2] = 5, -1
+    exponents = np.exp(logits.astype(np.float64) * 10)
+    probabilities = (exponents / exponents.sum(-1, keepdims=True)).astype(np.float32)
+    probabilities[1, 2, 3], labels[1, 2, 3] = (1, 0, 0, 0, 0), 1
+    expected = pixel_losses(np.log(np.maximum(probabilities, 1e-30)), labels).sum() / (labels != IGNORE).sum()
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.constant(probabilities)
+        found, ignored = session.run([losses.of_probabilities(given, each, IGNORE)
+                                      for each in (tf.constant(labels), tf.fill(labels.shape, IGNORE))])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert ignored == 0
+
+
+def test_gradient_equals_finite_differences_and_is_zero_where_ignored():
     logits, labels = random_case((3, 4))
-    _, gradient = run(logits, labels, own=own)
+    _, gradient = run(logits, labels)
     pixels = (labels != IGNORE).sum()
     expected = np.zeros(logits.shape)
     for index in np.ndindex(logits.shape):
