@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from console.choices import choose
 from deeplab.compat import tf
+from deeplab.kernels import cross_entropy as kernel
 from deeplab.layers import resize
 from deeplab.options import signature
 from deeplab.recipes import schema
@@ -31,16 +32,17 @@ class Batch(NamedTuple):
     counted: tf.Tensor  # [P] bool: the label isn't ignored
     label_weights: Sequence[float] | None  # [C]
     step: tf.Tensor | None  # the global step
+    own: bool = False  # by our kernels
 
 
 def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int, name: str = 'cross_entropy', *,
          label_weights: Sequence[float] | None = None, upsample_logits: bool = True, step: tf.Tensor | None = None,
-         **options: Any) -> tf.Tensor:
+         own: bool = False, **options: Any) -> tf.Tensor:
     """The loss of that name, a key of LOSSES, over the pixels that aren't ignored; 0 when all are. A float32 scalar.
 
     logits [N,h,w,C] are brought to the size of labels [N,H,W] (bilinear), or, without `upsample_logits`, labels to that
     of the logits (nearest). A label outside [0, C) that isn't `ignore_label` has no gradient either, but counts as a
-    pixel where a loss is a mean over pixels.
+    pixel where a loss is a mean over pixels. `own` takes our kernel in place of TensorFlow's cross-entropy.
     """
     logits = tf.cast(logits, tf.float32)
     if upsample_logits:
@@ -50,7 +52,7 @@ def loss(logits: tf.Tensor, labels: tf.Tensor, ignore_label: int, name: str = 'c
     num_classes = logits.shape[-1]
     if label_weights is not None and len(label_weights) != num_classes:
         raise ValueError(f'{len(label_weights)} label_weights for {num_classes} classes')
-    batch = _batch(logits, labels, ignore_label)._replace(label_weights=label_weights, step=step)
+    batch = _batch(logits, labels, ignore_label)._replace(label_weights=label_weights, step=step, own=own)
     return choose('loss.name', name, LOSSES)(batch, **options)
 
 
@@ -191,6 +193,8 @@ def _check_mining(top_k_percent: float, top_k_ramp_steps: int, step: tf.Tensor |
 
 def _surprises(batch: Batch) -> tf.Tensor:
     """-ln p [P] of the true class; something finite where there is none."""
+    if batch.own:
+        return kernel.cross_entropy(batch.logits, batch.classes)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch.classes, logits=batch.logits)
 
 

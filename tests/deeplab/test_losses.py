@@ -3,6 +3,7 @@ import pytest
 
 from deeplab import losses
 from deeplab.compat import tf
+from tests import kernels
 from tests.deeplab import oracle
 
 IGNORE = 255
@@ -44,9 +45,13 @@ def run(logits, labels, ignore_label=IGNORE, **options):
         return session.run([loss, tf.gradients(loss, logits)[0]])
 
 
-def test_equals_the_definition_over_pixels_that_are_not_ignored():
+OWN = pytest.mark.parametrize('own', [False, pytest.param(True, marks=kernels.needed)])
+
+
+@OWN
+def test_equals_the_definition_over_pixels_that_are_not_ignored(own):
     logits, labels = random_case()
-    loss, _ = run(logits, labels)
+    loss, _ = run(logits, labels, own=own)
     np.testing.assert_allclose(loss, pixel_losses(logits, labels).sum() / (labels != IGNORE).sum(), rtol=1e-6)
 
 
@@ -66,9 +71,10 @@ def test_of_probabilities_is_the_loss_of_the_logits_that_have_them():
     assert ignored == 0
 
 
-def test_gradient_equals_finite_differences_and_is_zero_where_ignored():
+@OWN
+def test_gradient_equals_finite_differences_and_is_zero_where_ignored(own):
     logits, labels = random_case((3, 4))
-    _, gradient = run(logits, labels)
+    _, gradient = run(logits, labels, own=own)
     pixels = (labels != IGNORE).sum()
     expected = np.zeros(logits.shape)
     for index in np.ndindex(logits.shape):
