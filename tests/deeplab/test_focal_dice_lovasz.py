@@ -59,12 +59,17 @@ def test_focal_of_a_pixel_that_is_surely_right_has_no_gradient(gamma):
     assert value == 0 and (gradient == 0).all()
 
 
-def test_dice_equals_the_coefficient_of_v_net_for_each_class_that_is_there():
+WEIGHTS = [0.5, 2.0, 3.0, 7.0]  # of labels; the last is nowhere
+
+
+@pytest.mark.parametrize('weights', [None, WEIGHTS])
+def test_dice_equals_the_coefficient_of_v_net_for_each_class_that_is_there(weights):
     logits, labels = random_case()
     p = softmax(logits)[labels != IGNORE]
     g = np.eye(CLASSES)[labels[labels != IGNORE]]
     coefficients = [2 * np.sum(p[:, c] * g[:, c]) / (np.sum(p[:, c] ** 2) + np.sum(g[:, c] ** 2)) for c in range(3)]
-    np.testing.assert_allclose(run('dice', logits, labels), 1 - np.mean(coefficients), rtol=1e-6)
+    each = (1 - np.array(coefficients)) * (weights or np.ones(CLASSES))[:3]
+    np.testing.assert_allclose(run('dice', logits, labels, label_weights=weights), np.mean(each), rtol=1e-6)
 
 
 def jaccard_loss(wrong, truth):
@@ -80,12 +85,13 @@ def lovasz_extension(errors, truth):
                for i, pixel in enumerate(order))
 
 
-@pytest.mark.parametrize('seed', range(3))
-def test_lovasz_softmax_equals_the_extension_of_the_set_function(seed):
+@pytest.mark.parametrize(('seed', 'weights'), [(0, None), (1, None), (2, WEIGHTS)])
+def test_lovasz_softmax_equals_the_extension_of_the_set_function(seed, weights):
     logits, labels = random_case(seed=seed)
     p, labels_ = softmax(logits)[labels != IGNORE], labels[labels != IGNORE]
     each = [lovasz_extension(np.abs((labels_ == c) - p[:, c]), set(np.flatnonzero(labels_ == c))) for c in range(3)]
-    np.testing.assert_allclose(run('lovasz_softmax', logits, labels), np.mean(each), rtol=1e-5)
+    each = np.array(each) * (weights or np.ones(CLASSES))[:3]
+    np.testing.assert_allclose(run('lovasz_softmax', logits, labels, label_weights=weights), np.mean(each), rtol=1e-5)
 
 
 def test_lovasz_softmax_of_sure_logits_is_one_minus_iou():

@@ -145,10 +145,10 @@ def test_a_class_can_be_the_ignore_label():
 
 def test_other_labels_outside_the_classes_count_as_pixels_without_cost_or_gradient():
     logits, labels = random_case()
-    labels[0, :2] = 77
+    labels[0, :2], labels[1, 0] = 77, 5  # the first that is no class
     loss, gradient = run(logits, labels)
     np.testing.assert_allclose(loss, pixel_losses(logits, labels).sum() / (labels != IGNORE).sum(), rtol=1e-6)
-    assert (gradient[labels == 77] == 0).all()
+    assert (gradient[(labels == 77) | (labels == 5)] == 0).all()
 
 
 @pytest.mark.parametrize('options', [{}, {'top_k_percent': 0.25}, {'upsample_logits': False}], ids=str)
@@ -233,7 +233,7 @@ def test_bootstrapping_without_hard_pixels_costs_nothing():
 
 @pytest.mark.parametrize('options, message', [
     ({'top_k_percent': 0.0}, 'top_k_percent is 0.0'),
-    ({'top_k_percent': 25}, 'top_k_percent is 25'),
+    ({'top_k_percent': 1.5}, 'top_k_percent is 1.5'),
     ({'top_k_percent': 0.5, 'top_k_ramp_steps': 10}, 'needs the step'),
     ({'label_smoothing': 1.0}, 'label_smoothing is 1.0'),
     ({'bootstrap_threshold': 1.5}, 'bootstrap_threshold is 1.5'),
