@@ -90,12 +90,19 @@ def test_exponential_multiplies_once_every_interval():
     np.testing.assert_allclose(found, [0.007 * 0.995 ** epochs for epochs in (0, 0, 1, 10)], rtol=1e-6)
 
 
+def test_cosine_falls_from_the_rate_to_its_end():
+    """Loshchilov & Hutter, 2017, arXiv:1608.03983, equation 5, of a single period."""
+    found = rates(Schedule(policy='cosine', learning_rate=0.5, end_learning_rate=0.1), [0, 25, 50, 100], 100)
+    np.testing.assert_allclose(found, [0.1 + 0.4 * (1 + np.cos(np.pi * t)) / 2 for t in (0, 0.25, 0.5, 1)], rtol=1e-6)
+
+
 @pytest.mark.parametrize('options, message', [
     ({'policy': 'linear'}, "'linear' is unknown; .*choices: poly, .*constant"),
     ({'unit': 'epochs'}, 'the schedule counts in epochs'),
     ({'slow_start_steps': 60, 'warmup_steps': 40}, 'nothing is left of max_steps 100'),
     ({'policy': 'piecewise', 'boundaries': (10,), 'values': (1.0,)}, 'one value more than there are boundaries'),
-    ({'policy': 'piecewise', 'boundaries': (10, 5), 'values': (1.0, 2.0, 3.0)}, 'ascending boundaries'),
+    ({'policy': 'piecewise', 'boundaries': (5, 10, 7), 'values': (1.0, 2.0, 3.0, 4.0)}, 'ascending boundaries'),
+    ({'policy': 'piecewise', 'boundaries': (10, 10), 'values': (1.0, 2.0, 3.0)}, 'ascending boundaries'),
 ])
 def test_impossible_schedules_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
