@@ -44,8 +44,8 @@ def _untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
     The tuner's thread sleeps for up to a minute between two rounds. What ends it wakes it before it notes that it is to
     end, so that it may fall asleep again, and the end of the iterator, of training or of an evaluation, waits for it
-    (tensorflow/tensorflow@v2.15.1:tensorflow/core/framework/cancellation.cc, StartCancelWithStatus, and model.cc,
-    OptimizeLoop).
+    (tensorflow/tensorflow@044ee2a:tensorflow/core/framework/cancellation.cc, StartCancel, and
+    @02145c2:tensorflow/core/framework/model.cc, OptimizeLoop).
     """
     options = tf.data.Options()
     options.autotune.enabled = False
