@@ -39,10 +39,6 @@ inline Float Slope(Float z, Float alpha) {
   return A == kNone ? Repeated(1) : Chosen(passes, Repeated(1), A == kPrelu ? alpha : Float{});
 }
 
-inline Float Normalised(Float x, const float* mean, const float* scale, const float* offset) {
-  return (x - Load(mean)) * Load(scale) + Load(offset);
-}
-
 // Sums of (x - shift) and of its square.
 template <typename T, int N>
 inline void SumSquares(const Layout& layout, const T* x, const float* shift, Sums* sums) {

@@ -6,14 +6,13 @@ from deeplab.compat import tf
 
 SIDE = 2048  # large enough for every core, and a second's work on a slow one
 CALLS = 5
-TYPES = {'bfloat16': tf.bfloat16, 'float16': tf.float16, 'float32': tf.float32}
 
 
 def peak(precision: str, config: tf.ConfigProto | None = None, side: int = 0) -> float:
     """Multiply-adds a second of the fastest of a few products of square matrices, in a run's precision."""
     side = side or SIDE
     with tf.Graph().as_default(), tf.Session(config=config) as session:
-        values = tf.get_variable('values', [side, side], TYPES[precision], tf.ones_initializer(), trainable=False)
+        values = tf.get_variable('values', [side, side], tf.as_dtype(precision), tf.ones_initializer(), trainable=False)
         product = tf.matmul(values, values).op
         session.run(values.initializer)
         session.run(product)
